@@ -1,0 +1,154 @@
+"""Every error that editq raises on purpose, as one tree.
+
+    EditqError                    code             status  retryable
+    ├── InvalidInput              invalid_input       422  no   what the caller sent is wrong
+    │   ├── UnreadablePicture     unreadable_picture  422
+    │   ├── PictureTooLarge       picture_too_large   413
+    │   ├── BodyTooLarge          body_too_large      413
+    │   ├── MaskMismatch          mask_mismatch       422
+    │   ├── MaskUnchanged         mask_unchanged      422
+    │   └── UnknownPart           unknown_part        422
+    ├── Forbidden                 forbidden           403  no   this origin or host may not
+    ├── NotFound                  not_found           404  no   ... or it belongs to somebody else
+    │   ├── ImageNotFound         image_not_found     404
+    │   ├── ModelNotFound         model_not_found     404
+    │   ├── JobNotFound           job_not_found       404
+    │   └── OutputNotFound        output_not_found    404
+    ├── Conflict                  conflict            409  no   the thing's state forbids it
+    │   ├── JobEnded              job_ended           409
+    │   └── ImageInUse            image_in_use        409
+    ├── LeaseLost                 lease_lost          409  no   another attempt owns the row
+    ├── Unavailable               unavailable         503  yes  a part of the platform is away
+    │   ├── StorageUnavailable    storage_unavailable 503
+    │   └── ObjectCorrupt         object_corrupt      503       the bytes read are not those written
+    └── JobFailed                 job_failed          500  no   an operation could not end well
+        ├── NonFinite             non_finite          500
+        ├── OutOfMemory           out_of_memory       500  yes
+        ├── WorkerLost            worker_lost         500
+        └── InternalError         internal_error      500
+
+`code` is stable and part of the API; `status` is the HTTP status; `retryable` says whether the same
+work may succeed later. `field` names the member of the request that is at fault, `expected` what
+would have been right.
+"""
+
+from typing import Any, ClassVar
+
+
+class EditqError(Exception):
+    """The root. `detail` is a sentence for a person; it never holds a secret or a stack trace."""
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, detail: str, *, field: str | None = None, expected: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.field = field
+        self.expected = expected
+
+    def as_dict(self) -> dict[str, Any]:
+        """What a job row and a problem document keep of an error."""
+        members = {"code": self.code, "detail": self.detail, "field": self.field, "expected": self.expected}
+        return {name: value for name, value in members.items() if value is not None}
+
+
+class InvalidInput(EditqError):
+    code, status = "invalid_input", 422
+
+
+class UnreadablePicture(InvalidInput):
+    code = "unreadable_picture"
+
+
+class PictureTooLarge(InvalidInput):
+    code, status = "picture_too_large", 413
+
+
+class BodyTooLarge(InvalidInput):
+    code, status = "body_too_large", 413
+
+
+class MaskMismatch(InvalidInput):
+    code = "mask_mismatch"
+
+
+class MaskUnchanged(InvalidInput):
+    code = "mask_unchanged"
+
+
+class UnknownPart(InvalidInput):
+    code = "unknown_part"
+
+
+class Forbidden(EditqError):
+    code, status = "forbidden", 403
+
+
+class NotFound(EditqError):
+    code, status = "not_found", 404
+
+
+class ImageNotFound(NotFound):
+    code = "image_not_found"
+
+
+class ModelNotFound(NotFound):
+    code = "model_not_found"
+
+
+class JobNotFound(NotFound):
+    code = "job_not_found"
+
+
+class OutputNotFound(NotFound):
+    code = "output_not_found"
+
+
+class Conflict(EditqError):
+    code, status = "conflict", 409
+
+
+class JobEnded(Conflict):
+    code = "job_ended"
+
+
+class ImageInUse(Conflict):
+    code = "image_in_use"
+
+
+class LeaseLost(EditqError):
+    code, status = "lease_lost", 409
+
+
+class Unavailable(EditqError):
+    code, status, retryable = "unavailable", 503, True
+
+
+class StorageUnavailable(Unavailable):
+    code = "storage_unavailable"
+
+
+class ObjectCorrupt(Unavailable):
+    code = "object_corrupt"
+
+
+class JobFailed(EditqError):
+    code, status = "job_failed", 500
+
+
+class NonFinite(JobFailed):
+    code = "non_finite"
+
+
+class OutOfMemory(JobFailed):
+    code, retryable = "out_of_memory", True
+
+
+class WorkerLost(JobFailed):
+    code = "worker_lost"
+
+
+class InternalError(JobFailed):
+    code = "internal_error"

@@ -1,0 +1,148 @@
+"""What is remembered, as frozen values, and which status of a job may follow which.
+
+Times are seconds since the epoch (UTC) on the database's clock.
+"""
+
+import secrets
+import time
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Generic, Literal, TypeVar
+
+T = TypeVar("T")
+
+SYSTEM_TENANT = "system"
+LOCAL_TENANT = "local"
+
+
+def new_id() -> str:
+    """32 hexadecimal digits that sort by the time they were made, the last 20 of them random."""
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+
+
+class Status(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+    @property
+    def ended(self) -> bool:
+        return not FOLLOWS[self]
+
+
+FOLLOWS: dict[Status, frozenset[Status]] = {
+    Status.QUEUED: frozenset({Status.RUNNING, Status.CANCELED, Status.FAILED}),
+    Status.RUNNING: frozenset({Status.QUEUED, Status.SUCCEEDED, Status.FAILED, Status.CANCELED}),
+    Status.SUCCEEDED: frozenset(),
+    Status.FAILED: frozenset(),
+    Status.CANCELED: frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRef:
+    """An object that was written: its key, and what a reader checks the bytes against."""
+
+    key: str
+    sha256: str
+    byte_size: int
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An uploaded picture, or a mask (role), kept exactly as it was sent."""
+
+    id: str
+    tenant_id: str
+    role: Literal["picture", "mask"]
+    object: ObjectRef
+    width_px: int
+    height_px: int
+    filename: str | None
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    id: int
+    name: str
+    colour: tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Named, digest-pinned weights. `files` by role: generator, segmenter, judge, perceptual, preview ..."""
+
+    id: str
+    tenant_id: str
+    name: str
+    digest: str
+    resolution_px: int
+    parts: tuple[Part, ...]
+    groups: dict[str, tuple[str, ...]]
+    files: dict[str, ObjectRef]
+    card: dict[str, Any]
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One spec and what became of it. `attempt` is the fence: it only counts up."""
+
+    id: str
+    tenant_id: str
+    kind: str
+    queue: str
+    spec: dict[str, Any]
+    status: Status
+    attempt: int
+    failures: int
+    lost: int
+    cancel_requested: bool
+    not_before: float
+    worker: str | None
+    lease_until: float | None
+    checkpoint: ObjectRef | None
+    outputs: dict[str, ObjectRef]
+    result: dict[str, Any]
+    error: dict[str, Any] | None
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+    updated_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to run one attempt of a job: (job.id, job.attempt, token) is checked by every write."""
+
+    job: Job
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What a renewal brings back from the row."""
+
+    lease_until: float
+    cancel_requested: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A change of a job's state, numbered from 1 within the job."""
+
+    job_id: str
+    number: int
+    type: str
+    data: dict[str, Any]
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    items: tuple[T, ...]
+    next_cursor: str | None

@@ -1,0 +1,119 @@
+"""What a caller may ask for: one pydantic model per job kind, and the JobSpec union of them.
+
+API, workers and client share these. Unknown fields are refused; every number has its range.
+Names of things (images, inversions, models) are checked against the library by the API, not here.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+
+Identifier = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$", examples=["0190c0ffee00aabbccddeeff00112233"])]
+PartName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$", examples=["wheel"])]
+ModelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]{0,63}$", examples=["cars"])]
+Steps = Annotated[int, Field(ge=1, le=5000)]
+LearningRate = Annotated[float, Field(gt=0, le=1)]
+Weight = Annotated[float, Field(ge=0, le=1000)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Scale(Strict):
+    """Scale every connected piece of a part (or part group) about its anchor."""
+
+    op: Literal["scale"] = "scale"
+    part: PartName
+    factor: Annotated[float, Field(ge=0.1, le=10)]
+    anchor: Literal["centre", "bottom"] = "centre"
+
+
+class Grow(Strict):
+    """Grow (px > 0) or shrink (px < 0) a part by so many pixels of the model's picture."""
+
+    op: Literal["grow"] = "grow"
+    part: PartName
+    px: Annotated[int, Field(ge=-64, le=64)]
+
+
+class Shift(Strict):
+    """Move a part by so many pixels, right and down being positive."""
+
+    op: Literal["shift"] = "shift"
+    part: PartName
+    dx_px: Annotated[int, Field(ge=-1024, le=1024)] = 0
+    dy_px: Annotated[int, Field(ge=-1024, le=1024)] = 0
+
+
+class Relabel(Strict):
+    """Turn a part into another one."""
+
+    op: Literal["relabel"] = "relabel"
+    part: PartName
+    into: PartName
+
+
+MaskOperation = Annotated[Scale | Grow | Shift | Relabel, Field(discriminator="op")]
+
+
+class SampleSpec(Strict):
+    """Draw pictures, with their masks, from a model."""
+
+    kind: Literal["sample"] = "sample"
+    model: ModelName = "cars"
+    seed: Seed = Field(default=0, description="Picture i is drawn from seed + i.")
+    count: Annotated[int, Field(ge=1, le=64)] = 1
+    truncation_psi: Annotated[float, Field(ge=0, le=1)] = 0.7
+
+
+class InvertSpec(Strict):
+    """Find the code that makes the model draw this picture."""
+
+    kind: Literal["invert"] = "invert"
+    model: ModelName = "cars"
+    image: Identifier
+    steps: Steps = 500
+    lr: LearningRate = 0.1
+
+
+class EditSpec(Strict):
+    """Edit a picture by changing its part mask.
+
+    The picture is an uploaded `image`, or the `inversion` that an earlier invert, sample or edit job
+    left (its job id). The mask wanted is an uploaded `mask`, or `mask_operations` on the mask found.
+    """
+
+    kind: Literal["edit"] = "edit"
+    model: ModelName = "cars"
+    image: Identifier | None = None
+    inversion: Identifier | None = Field(default=None, description="Id of a succeeded invert or edit job.")
+    inversion_steps: Steps = Field(default=500, description="Used when an image is given.")
+    mask: Identifier | None = Field(default=None, description="Image id of an uploaded mask (indexed PNG).")
+    mask_operations: Annotated[tuple[MaskOperation, ...], Field(max_length=32)] = ()
+    q_edit: Annotated[tuple[PartName, ...], Field(max_length=64)] = Field(
+        default=(), description="Parts or part groups that the edit is about; by default those that change."
+    )
+    steps: Steps = 100
+    lr: LearningRate = 0.02
+    lambda_rgb: Weight = 15.0
+    lambda_ce: Weight = 1.0
+    lambda_prior: Weight = Field(
+        default=0.15, description="Weight of the whitened prior on delta_w; 0: none."
+    )
+    buffer_px: Annotated[int, Field(ge=0, le=64)] | None = Field(
+        default=None, description="Widening of the region; by default max(1, round(5 * resolution / 512))."
+    )
+
+    @model_validator(mode="after")
+    def _one_source_one_target(self) -> "EditSpec":
+        if (self.image is None) == (self.inversion is None):
+            raise ValueError("give exactly one of image and inversion")
+        if (self.mask is None) == (not self.mask_operations):
+            raise ValueError("give exactly one of mask and mask_operations")
+        return self
+
+
+JobSpec = Annotated[SampleSpec | InvertSpec | EditSpec, Field(discriminator="kind")]
+JOB_SPEC: TypeAdapter[JobSpec] = TypeAdapter(JobSpec)
