@@ -12,7 +12,7 @@ from storage.records import Claim, Event, Image, Job, Model, ObjectRef, Page, Re
 
 
 class Jobs(Protocol):
-    """The jobs table. Every write under a claim raises LeaseLost when (id, attempt, token) no longer holds."""
+    """The jobs table. A write under a claim raises LeaseLost when (id, attempt, token) no longer holds."""
 
     def add(self, tenant_id: str, kind: str, spec: Mapping[str, Any], *, queue: str = "gpu") -> Job: ...
 
@@ -50,7 +50,7 @@ class Jobs(Protocol):
         error: Mapping[str, Any] | None = None,
         failed: bool = False,
     ) -> Job:
-        """running -> queued (drain, retry). `failed` counts one more failure; a cancel requested meanwhile wins."""
+        """running -> queued (drain, retry). `failed` counts one more failure; a cancel asked for wins."""
 
     def succeed(self, claim: Claim, outputs: Mapping[str, ObjectRef], result: Mapping[str, Any]) -> Job:
         """Finding one's own success already there is success."""
