@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import colorsys
 import functools
 import itertools
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from gpu_ops.scenes.canvas import Canvas, Colour, Pixels, Points, box, ellipse, rounded
+from gpu_ops.scenes.canvas import Canvas, Points, box, ellipse, rounded
+from gpu_ops.scenes.cars_backdrop import mixed, paint_colour, scaled, sky_colour, surroundings
 from gpu_ops.scenes.cars_scene import PART_IDS, Scene
 
 _PIXEL = 1.0 / 64.0  # widths of lines are given in pixels of the smallest model
@@ -17,7 +17,7 @@ _PIXEL = 1.0 / 64.0  # widths of lines are given in pixels of the smallest model
 
 def draw(scene: Scene, size_px: int) -> Canvas:
     """Draw a scene on a canvas of size_px, not reduced."""
-    canvas = _surroundings(scene, size_px)
+    canvas = surroundings(scene, size_px)
     car = Car(scene)
     _shadow(canvas, scene, car)
     paintwork = _paintwork(scene, car, size_px)
@@ -53,84 +53,7 @@ class Car:
         return self.nose + fraction * scene.length
 
 
-# ---- colours ----
-
-
-def _hsv(hue: float, saturation: float, value: float) -> Colour:
-    red, green, blue = colorsys.hsv_to_rgb(hue % 1.0, min(saturation, 1.0), min(value, 1.0))
-    return int(red * 255), int(green * 255), int(blue * 255)
-
-
-def _scaled(colour: Colour, factor: float) -> Colour:
-    red, green, blue = (min(255, max(0, int(level * factor))) for level in colour)
-    return red, green, blue
-
-
-def _mixed(one: Colour, other: Colour, share: float) -> Colour:
-    """Share 0 gives one, 1 the other."""
-    red, green, blue = (int(a + (b - a) * share) for a, b in zip(one, other, strict=True))
-    return red, green, blue
-
-
-def _paint_colour(scene: Scene) -> Colour:
-    return _hsv(scene.paint_hue, scene.paint_saturation, scene.paint_value)
-
-
-def _sky_colour(scene: Scene) -> Colour:
-    return _hsv(scene.sky_hue, scene.sky_saturation, scene.sky_value)
-
-
-# ---- surroundings ----
-
-
-def _surroundings(scene: Scene, size_px: int) -> Canvas:
-    rng = np.random.default_rng([0x60AD, scene.seed])
-    horizon_px = round(scene.horizon * size_px)
-    sky = np.array(_sky_colour(scene), dtype=np.float32)
-    rows = np.linspace(0.0, 1.0, horizon_px, dtype=np.float32)[:, None]
-    picture = np.empty((size_px, size_px, 3), dtype=np.uint8)
-    haze = sky + (245.0 - sky) * 0.55
-    picture[:horizon_px] = (sky + (haze - sky) * rows)[:, None, :]
-    picture[horizon_px:] = _road(scene, size_px, size_px - horizon_px, rng)
-    labels = np.full((size_px, size_px), PART_IDS["sky"], dtype=np.uint8)
-    labels[horizon_px:] = PART_IDS["road"]
-    canvas = Canvas(picture, labels)
-    _clutter(canvas, scene, rng)
-    return canvas
-
-
-def _road(scene: Scene, width_px: int, height_px: int, rng: np.random.Generator) -> Pixels:
-    """The road [height_px, width_px, 3], lighter far away, with a soft uneven texture."""
-    warmth = 1.0 + 0.06 * scene.road_warmth * np.array([1.0, 0.1, -1.0], dtype=np.float32)
-    small_width, small_height = max(16, width_px // 4), max(8, height_px // 4)
-    nearness = np.linspace(0.0, 1.0, small_height, dtype=np.float32)[:, None]
-    column = 255.0 * scene.road_shade * (1.15 - 0.3 * nearness)
-    grid = rng.normal(0.0, 1.0, size=(7, 9)).astype(np.float32) * (1.0 + 4.0 * scene.texture)
-    smooth = Image.fromarray(grid).resize((small_width, small_height), Image.Resampling.BILINEAR)
-    shade = column + np.asarray(smooth)
-    small = Image.fromarray(np.clip(shade[:, :, None] * warmth, 0, 255).astype(np.uint8))
-    return np.asarray(small.resize((width_px, height_px), Image.Resampling.BILINEAR))
-
-
-def _clutter(canvas: Canvas, scene: Scene, rng: np.random.Generator) -> None:
-    """Hills, or blocks that may be houses or trees, at low contrast on the horizon."""
-    haze = _mixed(_sky_colour(scene), (245, 245, 245), 0.5)
-    green = (96, 120, 90) if rng.random() < 0.6 else (125, 120, 118)
-    colour = _mixed(haze, green, 0.15 + 0.45 * scene.clutter)
-    sky = PART_IDS["sky"]
-    top = scene.clutter_height
-    if rng.random() < 0.5:
-        phases = rng.uniform(0.0, 2.0 * np.pi, size=2)
-        x = np.linspace(0.0, 1.0, 33)
-        waves = 0.6 + 0.3 * np.sin(4.0 * x + phases[0]) + 0.1 * np.sin(11.0 * x + phases[1])
-        ridge = np.stack([x, scene.horizon - top * waves], axis=1)
-        feet = np.array([(1.0, scene.horizon), (0.0, scene.horizon)])
-        canvas.polygon(np.concatenate([ridge, feet]), sky, colour)
-        return
-    edges = np.linspace(0.0, 1.0, 6) + rng.uniform(-0.05, 0.05, size=6)
-    for left, right, height in zip(edges[:-1], edges[1:], rng.uniform(0.2, 1.0, 5), strict=True):
-        rise = scene.horizon - top * height
-        canvas.polygon(box(left, rise, right, scene.horizon), sky, colour)
+# ---- shadow and body ----
 
 
 def _shadow(canvas: Canvas, scene: Scene, car: Car) -> None:
@@ -147,9 +70,6 @@ def _shadow(canvas: Canvas, scene: Scene, car: Car) -> None:
     size = (canvas.size_px, canvas.size_px)
     stencil = soft.resize(size, Image.Resampling.BILINEAR)
     canvas.blend(stencil, PART_IDS["shadow"], (18, 18, 24))
-
-
-# ---- body ----
 
 
 def _body(canvas: Canvas, scene: Scene, car: Car, paintwork: Image.Image) -> None:
@@ -207,7 +127,7 @@ def _arches(scene: Scene, car: Car, margin_px: float) -> list[Points]:
 
 def _paintwork(scene: Scene, car: Car, size_px: int) -> Image.Image:
     """Paint in the light [size_px, size_px]: bright shoulders, dark sills, one side lit."""
-    small = max(16, size_px // 4)  # smooth, so a quarter of the size is enough
+    small = max(16, size_px // 4)  # smooth, and boxed down by four later: a quarter of the size is enough
     y = (np.arange(small, dtype=np.float32) + 0.5) / small
     height = np.clip((car.sill - y) / (car.sill - car.roof), 0.0, 1.0)
     shoulder = np.exp(-(((y - car.belt - 0.035) / 0.022) ** 2))
@@ -215,9 +135,9 @@ def _paintwork(scene: Scene, car: Car, size_px: int) -> Image.Image:
     x = np.linspace(-1.0, 1.0, small, dtype=np.float32)
     row = 1.0 + 0.16 * scene.light_strength * scene.light_side * x
     brightness = (0.8 + 0.25 * scene.light_strength) * column[:, None] * row
-    colour = np.array(_paint_colour(scene), dtype=np.float32)
+    colour = np.array(paint_colour(scene), dtype=np.float32)
     lit = np.minimum(brightness[:, :, None] * colour, 255.0).astype(np.uint8)
-    return Image.fromarray(lit).resize((size_px, size_px), Image.Resampling.BILINEAR)
+    return Image.fromarray(lit).resize((size_px, size_px), Image.Resampling.NEAREST)
 
 
 def _door_room(car: Car) -> tuple[float, float]:
@@ -237,7 +157,7 @@ def _door_edges(scene: Scene, car: Car) -> list[float]:
 def _doors(canvas: Canvas, scene: Scene, car: Car, paintwork: Image.Image) -> None:
     edges = _door_edges(scene, car)
     top, bottom = car.belt + 0.012, car.sill - 0.018
-    seam = _scaled(_paint_colour(scene), 0.5)
+    seam = scaled(paint_colour(scene), 0.5)
     outer = [rounded(box(a, top, b, bottom), 0.02) for a, b in itertools.pairwise(edges)]
     line = 0.55 * _PIXEL
     inner = [
@@ -248,7 +168,7 @@ def _doors(canvas: Canvas, scene: Scene, car: Car, paintwork: Image.Image) -> No
         canvas.polygon(points, PART_IDS["door"], seam)
     canvas.paint(canvas.stencil(inner), PART_IDS["door"], paintwork)
     handle = top + 0.018 + 0.02 * scene.handle_height
-    bright = _mixed(_paint_colour(scene), (235, 235, 235), 0.65)
+    bright = mixed(paint_colour(scene), (235, 235, 235), 0.65)
     for right in edges[1:]:
         shape = box(right - 0.075, handle, right - 0.018, handle + 1.6 * _PIXEL)
         canvas.polygon(shape, PART_IDS["handle"], bright)
@@ -269,14 +189,14 @@ def _windows(canvas: Canvas, scene: Scene, car: Car) -> None:
     canvas.paint(stencil, PART_IDS["window"], _glass(scene, car, canvas.size_px))
     x = car.screen_base + 0.052
     size = scene.mirror_size * _PIXEL
-    dark = _mixed(_paint_colour(scene), (30, 30, 34), 0.45)
+    dark = mixed(paint_colour(scene), (30, 30, 34), 0.45)
     shape = ellipse(x, car.belt - 0.3 * size, 2.4 * size, 1.7 * size, 20)
     canvas.polygon(shape, PART_IDS["mirror"], dark)
 
 
 def _glass(scene: Scene, car: Car, size_px: int) -> Image.Image:
     """Tinted glass that mirrors the sky, with one slanted bright band."""
-    sky = np.array(_sky_colour(scene), dtype=np.float32)
+    sky = np.array(sky_colour(scene), dtype=np.float32)
     y = np.arange(size_px, dtype=np.float32)[:, None] / size_px
     up = np.clip((car.belt - y) / (car.belt - car.roof), 0.0, 1.0)
     clear = 0.75 - 0.55 * scene.window_tint
@@ -287,8 +207,8 @@ def _glass(scene: Scene, car: Car, size_px: int) -> Image.Image:
     slant = 0.6 * scene.cabin_height
     top, low, wide = x + slant, x, 0.07
     band = np.array([(top, car.roof), (top + wide, car.roof), (low + wide, car.belt), (low, car.belt)])
-    middle = _scaled(_sky_colour(scene), clear * 0.72)
-    bright = _mixed(middle, _sky_colour(scene), 0.45 * scene.reflection)
+    middle = scaled(sky_colour(scene), clear * 0.72)
+    bright = mixed(middle, sky_colour(scene), 0.45 * scene.reflection)
     ImageDraw.Draw(glass).polygon((band * size_px - 0.5).ravel().tolist(), fill=bright)
     return glass
 
@@ -298,7 +218,7 @@ def _glass(scene: Scene, car: Car, size_px: int) -> Image.Image:
 
 def _ends(canvas: Canvas, scene: Scene, car: Car) -> None:
     """Bumpers, lights and plate."""
-    rubber = _mixed((38, 38, 42), (150, 150, 155), scene.bumper_shade)
+    rubber = mixed((38, 38, 42), (150, 150, 155), scene.bumper_shade)
     tall, deep = 0.085 * scene.bumper_size, 0.10 * scene.bumper_size
     foot = car.sill + 0.006
     front = rounded(box(car.nose - 0.012, foot - tall, car.nose + deep, foot), 0.018)
