@@ -1,0 +1,45 @@
+# Every target installs first if that is needed. `make` alone lists them.
+
+SHELL := /bin/bash
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo up test test-all check format clean distclean
+
+help: ## list the targets
+	@echo "editq: an asynchronous job queue for semantic image editing"; echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+install: ## make .venv and install the pinned dependencies (EDITQ_TORCH_INDEX chooses torch's index)
+	@bash deploy/install.sh
+
+demo: install ## edit a picture through the whole service, from nothing; writes demo-out/
+	@$(BIN)/python -m editq.demo
+
+up: install ## start the service on this machine and print its address; Ctrl-C stops it
+	@$(BIN)/python -m editq.cli up
+
+test: install ## all tests that take less than about ten seconds each
+	$(PYTEST) -m "not slow"
+
+test-all: install ## all tests, the slow ones too
+	$(PYTEST)
+
+check: install ## lint, format, types, import rules and unit tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(PYTEST) -q -m "not slow" tests/unit
+
+format: install ## let ruff put the code into shape
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+clean: ## remove caches and the demo's pictures; keeps .venv and the data in .editq
+	rm -rf demo-out bench-out build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
+
+distclean: clean ## also remove .venv and all data of the embedded service
+	rm -rf .venv .editq *.egg-info

@@ -1,0 +1,74 @@
+"""The `editq` command."""
+
+import os
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+
+import click
+
+from editq import embedded
+from editq.demo import demo
+from editq.folder import AlreadyRunning, DataFolder
+from editq.processes import Interrupted
+
+
+def _version() -> str:
+    try:
+        return version("editq")
+    except PackageNotFoundError:
+        return "unknown (not installed)"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(_version(), prog_name="editq")
+def main() -> None:
+    """An asynchronous job queue for semantic image editing.
+
+    Data of the service that runs on this machine lie in .editq, or where EDITQ_DATA_DIR says.
+    """
+
+
+@main.command()
+def up() -> None:
+    """Start the service on this machine and keep it running until Ctrl-C.
+
+    Starts Valkey, the API, a GPU worker and a housekeeping worker. With EDITQ_REDIS_URL, EDITQ_DATABASE_URL
+    (postgresql+psycopg://...) or EDITQ_S3_BUCKET set, uses those instead of the embedded part.
+    """
+    folder = DataFolder.chosen(os.environ)
+    try:
+        with embedded.running(folder, say=click.echo) as service:
+            click.echo(_welcome(service))
+            while True:
+                service.tend()
+                time.sleep(0.5)
+    except Interrupted:  # the ordinary end
+        click.echo("stopped: nothing is left running")
+    except AlreadyRunning as running:
+        click.echo(f"editq is {running}")
+        sys.exit(0 if running.address else 1)
+    except embedded.ServiceFailed as error:
+        click.echo(f"editq could not run: {error}", err=True)
+        sys.exit(1)
+
+
+def _welcome(service: embedded.Service) -> str:
+    body = '{"kind": "sample", "model": "cars", "seed": 1}'
+    return f"""
+editq is ready at {service.address}
+  API pages   {service.address}/openapi
+  data, logs  {service.folder.path}
+
+Draw a car, and look at the job:
+  curl -s {service.address}/v1/jobs -H 'Content-Type: application/json' -d '{body}'
+  curl -s '{service.address}/v1/jobs?limit=1'
+
+Ctrl-C stops it.
+"""
+
+
+main.add_command(demo)
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""The data folder of an embedded service: who runs in it now, and what a killed run left there."""
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from editq.processes import end_leftover, started_at
+
+
+class AlreadyRunning(Exception):
+    """Another process has this folder's service."""
+
+    def __init__(self, address: str | None) -> None:
+        super().__init__(f"already running at {address}" if address else "another process is starting it")
+        self.address = address
+
+
+@dataclass(frozen=True)
+class DataFolder:
+    path: Path
+
+    @classmethod
+    def chosen(cls, environ: Mapping[str, str]) -> "DataFolder":
+        return cls(Path(environ.get("EDITQ_DATA_DIR") or ".editq").resolve())
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def _state(self) -> Path:
+        return self.path / "service.json"
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """The lock is the kernel's, so it ends with its holder, however that ends. Raises AlreadyRunning."""
+        self.logs.mkdir(parents=True, exist_ok=True)
+        with (self.path / "service.lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise AlreadyRunning(self.read().get("address")) from None
+            try:
+                yield
+            finally:
+                self._state.unlink(missing_ok=True)
+
+    def busy(self) -> bool:
+        """Whether a service holds this folder."""
+        try:
+            with (self.path / "service.lock").open("r") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+    def running_address(self, *, wait_s: float = 60.0) -> str | None:
+        """Where this folder's service answers, waiting while it starts; None when none runs."""
+        deadline = time.monotonic() + wait_s
+        while self.busy():
+            address = self.read().get("address")
+            if isinstance(address, str):
+                return address
+            if time.monotonic() > deadline:
+                raise AlreadyRunning(None)
+            time.sleep(0.2)
+        return None
+
+    def read(self) -> dict[str, Any]:
+        """The state file; empty where there is none, or none that can be read."""
+        try:
+            state = json.loads(self._state.read_text())
+        except (OSError, ValueError):
+            return {}
+        return state if isinstance(state, dict) else {}
+
+    def write(self, *, address: str | None, pids: Mapping[str, int]) -> None:
+        """`address` is there once the service is ready. Start times make the ids unmistakable."""
+        processes = {name: {"pid": pid, "started": started_at(pid)} for name, pid in pids.items()}
+        state = {"address": address, "pid": os.getpid(), "processes": processes}
+        draft = self._state.with_suffix(".new")
+        draft.write_text(json.dumps(state, indent=2) + "\n")
+        draft.replace(self._state)
+
+    def end_leftovers(self) -> None:
+        """End what a killed run left running. Only the lock's holder may do this."""
+        processes = self.read().get("processes", {})
+        for entry in reversed(list(processes.values())):
+            if isinstance(entry.get("pid"), int) and isinstance(entry.get("started"), str):
+                end_leftover(entry["pid"], entry["started"], grace_s=10.0)
+        self._state.unlink(missing_ok=True)
