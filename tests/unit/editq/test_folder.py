@@ -1,0 +1,87 @@
+"""One service per data folder, told apart from what a killed run left there."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from editq.folder import AlreadyRunning, DataFolder
+from editq.processes import spawn, stop
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return DataFolder(tmp_path / "a folder")
+
+
+def test_one_holder_at_a_time(folder):
+    with folder.held():
+        folder.write(address="http://127.0.0.1:1", pids={})
+        with pytest.raises(AlreadyRunning, match=r"already running at http://127\.0\.0\.1:1"), folder.held():
+            pass
+        assert folder.running_address() == "http://127.0.0.1:1"
+    assert not folder.busy()
+    assert folder.running_address() is None
+    with folder.held():
+        assert folder.busy()
+
+
+def test_no_service_has_ever_run_there(folder):
+    assert folder.running_address() is None
+    assert folder.read() == {}
+
+
+def test_one_that_is_starting_is_waited_for(folder):
+    with folder.held():
+        folder.write(address=None, pids={})
+        with pytest.raises(AlreadyRunning, match="starting"):
+            folder.running_address(wait_s=0.3)
+
+
+def test_a_killed_run_does_not_block_the_next(folder, tmp_path):
+    script = (
+        "import os, sys\nfrom pathlib import Path\nfrom editq.folder import DataFolder\n"
+        "folder = DataFolder(Path(sys.argv[1]))\n"
+        "with folder.held():\n"
+        "    folder.write(address='http://127.0.0.1:1', pids={'api': int(sys.argv[2])})\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    left = spawn(
+        "left",
+        (sys.executable, "-c", "import time; time.sleep(600)"),
+        env=dict(os.environ),
+        log=tmp_path / "log",
+    )
+    subprocess.run([sys.executable, "-c", script, str(folder.path), str(left.process.pid)], check=False)
+    assert folder.read()["address"] == "http://127.0.0.1:1"
+    assert folder.running_address() is None
+    with folder.held():
+        folder.end_leftovers()
+        assert not left.running
+        assert folder.read() == {}
+    stop([left], grace_s=0)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"processes": {"api": {"pid": "1"}}}'])
+def test_a_damaged_state_file_blocks_nothing(folder, content):
+    folder.path.mkdir()
+    (folder.path / "service.json").write_text(content)
+    with folder.held():
+        folder.end_leftovers()
+
+
+def test_the_state_names_processes_unmistakably(folder):
+    with folder.held():
+        folder.write(address=None, pids={"me": os.getpid()})
+        state = json.loads((folder.path / "service.json").read_text())
+    assert state["processes"]["me"]["pid"] == os.getpid()
+    assert state["processes"]["me"]["started"].isdecimal()
+
+
+def test_the_environment_chooses_the_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert DataFolder.chosen({}).path == tmp_path / ".editq"
+    assert DataFolder.chosen({"EDITQ_DATA_DIR": ""}).path == tmp_path / ".editq"
+    assert DataFolder.chosen({"EDITQ_DATA_DIR": "x"}).path == tmp_path / "x"
