@@ -4,6 +4,7 @@ Times are seconds since the epoch (UTC) on the database's clock.
 """
 
 import secrets
+import threading
 import time
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,9 +16,21 @@ SYSTEM_TENANT = "system"
 LOCAL_TENANT = "local"
 
 
+_id_lock = threading.Lock()
+_last_id = 0
+
+
 def new_id() -> str:
-    """32 hexadecimal digits that sort by the time they were made, the last 20 of them random."""
-    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+    """32 hexadecimal digits that sort by the time they were made, the last 20 of them random.
+
+    Those of one process also sort within a millisecond, which is as fine as SQLite's clock is: the next one
+    is then the last one plus a random step.
+    """
+    global _last_id
+    with _id_lock:
+        fresh = (time.time_ns() // 1_000_000 << 80) | secrets.randbits(79)
+        _last_id = fresh if fresh >> 80 > _last_id >> 80 else _last_id + 1 + secrets.randbits(48)
+        return f"{_last_id:032x}"
 
 
 class Status(StrEnum):

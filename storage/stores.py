@@ -6,9 +6,12 @@ One contract suite (tests/integration/test_store_contracts.py) holds all impleme
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from storage.records import Claim, Event, Image, Job, Model, ObjectRef, Page, Renewal, Status
+
+if TYPE_CHECKING:
+    from storage.settings import Settings
 
 
 class Jobs(Protocol):
@@ -84,6 +87,9 @@ class Library(Protocol):
     def delete_image(self, tenant_id: str, image_id: str) -> Image:
         """Raises ImageInUse while a queued or running job names it."""
 
+    def names_object(self, key: str) -> bool:
+        """Whether an image record names this object: ask after delete_image, before deleting the object."""
+
     def put_model(self, model: Model) -> Model:
         """Add, or replace the one of the same tenant and name; the same digest again changes nothing."""
 
@@ -103,7 +109,7 @@ class Objects(Protocol):
         """Raises ObjectCorrupt when size or SHA-256 differ, OutputNotFound when it is gone."""
 
     def stream(self, ref: ObjectRef, *, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
-        """Raises ObjectCorrupt at the end at the latest."""
+        """Raises OutputNotFound at once, and ObjectCorrupt at the end at the latest."""
 
     def exists(self, key: str) -> bool: ...
     def list(self, prefix: str) -> Iterator[str]: ...
@@ -145,3 +151,31 @@ class Stores:
     objects: Objects
     progress: ProgressBoard
     locks: Locks
+
+
+def open_stores(settings: "Settings") -> Stores:
+    """The stores that the settings name. Opens lazily: a server that is away shows at the first use.
+
+    The database must have been migrated (storage/migrate.py). Drivers are imported only where they are used.
+    """
+    from storage.database import Database
+    from storage.jobs import SqlJobs
+    from storage.library import SqlLibrary
+    from storage.locks import SqlLocks
+    from storage.progress import RedisProgressBoard
+
+    database = Database(settings.database_url)
+    progress = RedisProgressBoard(settings.redis_url)
+    return Stores(
+        SqlJobs(database), SqlLibrary(database), open_objects(settings), progress, SqlLocks(database)
+    )
+
+
+def open_objects(settings: "Settings") -> Objects:
+    if settings.objects == "files":
+        from storage.objects import FileObjects
+
+        return FileObjects(settings.objects_dir)
+    from storage.s3 import S3Objects
+
+    return S3Objects.from_settings(settings)

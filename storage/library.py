@@ -1,0 +1,137 @@
+"""Images and models, as records: SQLite and PostgreSQL. created_at is set here, by the database's clock."""
+
+from typing import Any
+
+from sqlalchemy import Row, and_, delete, func, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from storage.cursors import decode_cursor, page_of
+from storage.database import Database, before
+from storage.errors import ImageInUse, ImageNotFound, ModelNotFound
+from storage.plain import plain, ref_from_dict, ref_to_dict
+from storage.records import SYSTEM_TENANT, Image, Model, ObjectRef, Page, Part, Status
+from storage.tables import IMAGES, JOBS, MODELS
+
+_OPEN = (Status.QUEUED.value, Status.RUNNING.value)
+
+
+class SqlLibrary:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._insert: Any = sqlite.insert if database.engine.dialect.name == "sqlite" else postgresql.insert
+
+    def add_image(self, image: Image) -> Image:
+        row = {
+            "id": image.id, "tenant_id": image.tenant_id, "role": image.role, **ref_to_dict(image.object),
+            "width_px": image.width_px, "height_px": image.height_px,
+            "filename": storable(image.filename), "created_at": self._database.now,
+        }  # fmt: skip
+        with self._database.write() as connection:
+            return _image(connection.execute(self._insert(IMAGES).values(row).returning(IMAGES)).one())
+
+    def get_image(self, tenant_id: str, image_id: str) -> Image:
+        query = select(IMAGES).where(IMAGES.c.id == image_id, IMAGES.c.tenant_id == tenant_id)
+        with self._database.read() as connection:
+            return _found(connection.execute(query).one_or_none(), image_id)
+
+    def list_images(self, tenant_id: str, *, limit: int = 50, cursor: str | None = None) -> Page[Image]:
+        query = select(IMAGES).where(IMAGES.c.tenant_id == tenant_id)
+        if cursor is not None:
+            query = query.where(before(IMAGES.c, *decode_cursor(cursor)))
+        query = query.order_by(IMAGES.c.created_at.desc(), IMAGES.c.id.desc()).limit(limit + 1)
+        with self._database.read() as connection:
+            return page_of([_image(row) for row in connection.execute(query)], limit)
+
+    def delete_image(self, tenant_id: str, image_id: str) -> Image:
+        mine = and_(IMAGES.c.id == image_id, IMAGES.c.tenant_id == tenant_id)
+        needed = select(JOBS.c.id).where(
+            JOBS.c.tenant_id == tenant_id,
+            JOBS.c.status.in_(_OPEN),
+            or_(*(JOBS.c.spec[name].as_string() == image_id for name in ("image", "mask"))),
+        )
+        with self._database.write() as connection:
+            image = _found(
+                connection.execute(select(IMAGES).where(mine).with_for_update()).one_or_none(), image_id
+            )
+            job_id = connection.execute(needed.limit(1)).scalar_one_or_none()
+            if job_id is not None:
+                raise ImageInUse(f"Job {job_id} has not ended and needs this image.")
+            connection.execute(delete(IMAGES).where(mine))
+        return image
+
+    def names_object(self, key: str) -> bool:
+        with self._database.read() as connection:
+            query = select(func.count()).select_from(IMAGES).where(IMAGES.c.key == key)
+            return connection.execute(query).scalar_one() > 0
+
+    def put_model(self, model: Model) -> Model:
+        row = {
+            "id": model.id, "tenant_id": model.tenant_id, "name": model.name, "digest": model.digest,
+            "resolution_px": model.resolution_px,
+            "parts": [{"id": p.id, "name": p.name, "colour": list(p.colour)} for p in model.parts],
+            "groups": plain(model.groups),
+            "files": {role: ref_to_dict(ref) for role, ref in model.files.items()},
+            "card": plain(model.card), "created_at": self._database.now,
+        }  # fmt: skip
+        statement = self._insert(MODELS).values(row)
+        statement = statement.on_conflict_do_update(
+            index_elements=["tenant_id", "name"],
+            set_={name: statement.excluded[name] for name in row if name not in ("tenant_id", "name")},
+            where=MODELS.c.digest != statement.excluded.digest,
+        ).returning(MODELS)
+        with self._database.write() as connection:
+            changed = connection.execute(statement).one_or_none()
+            if changed is not None:
+                return _model(changed)
+            same = select(MODELS).where(MODELS.c.tenant_id == model.tenant_id, MODELS.c.name == model.name)
+            return _model(connection.execute(same).one())
+
+    def get_model(self, tenant_id: str, name: str) -> Model:
+        found = [model for model in self.list_models(tenant_id) if model.name == name]
+        if not found:
+            raise ModelNotFound(f"There is no model named {name!r}.", field="model")
+        return found[0]
+
+    def list_models(self, tenant_id: str) -> tuple[Model, ...]:
+        query = select(MODELS).where(MODELS.c.tenant_id.in_({tenant_id, SYSTEM_TENANT}))
+        with self._database.read() as connection:
+            return visible_models(tenant_id, (_model(row) for row in connection.execute(query)))
+
+
+def visible_models(tenant_id: str, models: Any) -> tuple[Model, ...]:
+    """By name; a tenant's own model hides the system's of the same name."""
+    by_name: dict[str, Model] = {}
+    for model in models:
+        if model.tenant_id == tenant_id or model.name not in by_name:
+            by_name[model.name] = model
+    return tuple(by_name[name] for name in sorted(by_name))
+
+
+def storable(filename: str | None) -> str | None:
+    """A file's name without what a database's text cannot hold: NUL and lone surrogates."""
+    if filename is None:
+        return None
+    return filename.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def _found(row: Row[Any] | None, image_id: str) -> Image:
+    if row is None:
+        raise ImageNotFound(f"There is no image {image_id}.")
+    return _image(row)
+
+
+def _image(row: Row[Any]) -> Image:
+    ref = ObjectRef(row.key, row.sha256, row.byte_size, row.media_type)
+    return Image(
+        row.id, row.tenant_id, row.role, ref, row.width_px, row.height_px, row.filename, row.created_at
+    )
+
+
+def _model(row: Row[Any]) -> Model:
+    parts = tuple(Part(part["id"], part["name"], tuple(part["colour"])) for part in row.parts)
+    groups = {name: tuple(members) for name, members in row.groups.items()}
+    files = {role: ref_from_dict(ref) for role, ref in row.files.items()}
+    return Model(
+        row.id, row.tenant_id, row.name, row.digest, row.resolution_px, parts, groups, files, row.card,
+        row.created_at,
+    )  # fmt: skip

@@ -1,0 +1,203 @@
+"""In-memory twins of every store: for tests and trials in one process. Held to the same contract suite."""
+
+import contextlib
+import hashlib
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, BinaryIO
+
+from storage.errors import ImageInUse, ImageNotFound, ModelNotFound, OutputNotFound
+from storage.library import storable, visible_models
+from storage.memory_jobs import MemoryJobs, page_of_all
+from storage.objects import CHUNK_BYTES, checked_key, checked_prefix, chunks_of, verified
+from storage.plain import plain
+from storage.records import Image, Model, ObjectRef, Page
+from storage.stores import Stores
+
+_KEPT_MESSAGES = 200
+
+
+class MemoryLibrary:
+    def __init__(self, jobs: MemoryJobs) -> None:
+        self._jobs = jobs
+        self._images: dict[str, Image] = {}
+        self._models: dict[tuple[str, str], Model] = {}
+        self._lock = threading.RLock()
+
+    def add_image(self, image: Image) -> Image:
+        kept = replace(image, filename=storable(image.filename), created_at=time.time())
+        with self._lock:
+            self._images[image.id] = kept
+        return kept
+
+    def get_image(self, tenant_id: str, image_id: str) -> Image:
+        with self._lock:
+            image = self._images.get(image_id)
+        if image is None or image.tenant_id != tenant_id:
+            raise ImageNotFound(f"There is no image {image_id}.")
+        return image
+
+    def list_images(self, tenant_id: str, *, limit: int = 50, cursor: str | None = None) -> Page[Image]:
+        with self._lock:
+            mine = [image for image in self._images.values() if image.tenant_id == tenant_id]
+        return page_of_all(mine, limit, cursor)
+
+    def delete_image(self, tenant_id: str, image_id: str) -> Image:
+        with self._lock:
+            self.get_image(tenant_id, image_id)
+            job_id = self._jobs.needing_image(tenant_id, image_id)
+            if job_id is not None:
+                raise ImageInUse(f"Job {job_id} has not ended and needs this image.")
+            return self._images.pop(image_id)
+
+    def names_object(self, key: str) -> bool:
+        with self._lock:
+            return any(image.object.key == key for image in self._images.values())
+
+    def put_model(self, model: Model) -> Model:
+        with self._lock:
+            old = self._models.get((model.tenant_id, model.name))
+            if old is not None and old.digest == model.digest:
+                return old
+            kept = replace(model, card=plain(model.card), created_at=time.time())
+            self._models[model.tenant_id, model.name] = kept
+            return kept
+
+    def get_model(self, tenant_id: str, name: str) -> Model:
+        for model in self.list_models(tenant_id):
+            if model.name == name:
+                return model
+        raise ModelNotFound(f"There is no model named {name!r}.", field="model")
+
+    def list_models(self, tenant_id: str) -> tuple[Model, ...]:
+        with self._lock:
+            return visible_models(tenant_id, self._models.values())
+
+
+class MemoryObjects:
+    def __init__(self) -> None:
+        self._objects: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+
+    def put(self, key: str, data: bytes | BinaryIO, media_type: str) -> ObjectRef:
+        content = b"".join(chunks_of(data))
+        with self._lock:
+            self._objects[checked_key(key)] = content
+        return ObjectRef(key, hashlib.sha256(content).hexdigest(), len(content), media_type)
+
+    def get(self, ref: ObjectRef) -> bytes:
+        return b"".join(self.stream(ref))
+
+    def stream(self, ref: ObjectRef, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
+        with self._lock:
+            content = self._objects.get(checked_key(ref.key))
+        if content is None:
+            raise OutputNotFound(f"There is no object {ref.key}.")
+        starts = range(0, len(content), chunk_bytes)
+        return verified(ref, (content[start : start + chunk_bytes] for start in starts))
+
+    def exists(self, key: str) -> bool:
+        with self._lock:
+            return checked_key(key) in self._objects
+
+    def list(self, prefix: str) -> Iterator[str]:
+        checked_prefix(prefix)
+        with self._lock:
+            return iter([key for key in self._objects if key.startswith(prefix)])
+
+    def delete(self, keys: Iterable[str]) -> None:
+        with self._lock:
+            for key in keys:
+                self._objects.pop(checked_key(key), None)
+
+    def check(self) -> None:
+        """Always there."""
+
+
+class MemoryProgressBoard:
+    def __init__(self) -> None:
+        self._messages: dict[str, deque[tuple[int, dict[str, Any]]]] = defaultdict(
+            lambda: deque(maxlen=_KEPT_MESSAGES)
+        )
+        self._numbers: dict[str, int] = defaultdict(int)
+        self._cancels: set[str] = set()
+        self._workers: dict[str, tuple[float, dict[str, Any]]] = {}
+        self._news = threading.Condition()
+
+    def publish(self, job_id: str, message: Mapping[str, Any]) -> None:
+        with self._news:
+            self._numbers[job_id] += 1
+            self._messages[job_id].append((self._numbers[job_id], plain(message)))
+            self._news.notify_all()
+
+    def latest(self, job_id: str) -> dict[str, Any] | None:
+        with self._news:
+            messages = self._messages.get(job_id)
+            return plain(messages[-1][1]) if messages else None
+
+    def listen(self, job_id: str, *, timeout_s: float) -> Iterator[dict[str, Any]]:
+        with self._news:
+            return self._listen(job_id, self._numbers[job_id], time.monotonic() + timeout_s)
+
+    def _listen(self, job_id: str, last: int, deadline: float) -> Iterator[dict[str, Any]]:
+        while (left_s := deadline - time.monotonic()) > 0:
+            with self._news:
+                fresh = [(number, m) for number, m in self._messages[job_id] if number > last]
+                if not fresh:
+                    self._news.wait(left_s)
+            for number, message in fresh:
+                last = number
+                yield plain(message)
+
+    def notice_cancel(self, job_id: str) -> None:
+        with self._news:
+            self._cancels.add(job_id)
+
+    def cancel_noticed(self, job_id: str) -> bool:
+        with self._news:
+            return job_id in self._cancels
+
+    def present(self, worker: Mapping[str, Any], *, ttl_s: float) -> None:
+        with self._news:
+            self._workers[str(worker["name"])] = (time.monotonic() + ttl_s, plain(worker))
+
+    def absent(self, name: str) -> None:
+        with self._news:
+            self._workers.pop(name, None)
+
+    def workers(self) -> tuple[dict[str, Any], ...]:
+        with self._news:
+            now = time.monotonic()
+            return tuple(plain(w) for _, (until, w) in sorted(self._workers.items()) if until > now)
+
+    def check(self) -> bool:
+        return True
+
+
+class MemoryLocks:
+    def __init__(self) -> None:
+        self._holders: dict[str, tuple[float, object]] = {}
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def hold(self, name: str, *, lease_s: float) -> Iterator[bool]:
+        me = object()
+        with self._lock:
+            expires_at, _ = self._holders.get(name, (0.0, None))
+            held = expires_at <= time.monotonic()
+            if held:
+                self._holders[name] = (time.monotonic() + lease_s, me)
+        try:
+            yield held
+        finally:
+            with self._lock:
+                if self._holders.get(name, (0.0, None))[1] is me:
+                    del self._holders[name]
+
+
+def memory_stores() -> Stores:
+    jobs = MemoryJobs()
+    return Stores(jobs, MemoryLibrary(jobs), MemoryObjects(), MemoryProgressBoard(), MemoryLocks())

@@ -1,0 +1,199 @@
+"""The object store's key scheme, which no other file knows, and objects kept as files (S3: storage/s3.py).
+
+    <tenant>/images/<sha256>                               inputs, by content
+    <tenant>/jobs/<job>/<attempt>/outputs/<name>           outputs, by attempt
+    <tenant>/jobs/<job>/<attempt>/checkpoints/<step>       checkpoints of a job
+    <tenant>/models/<name>/<digest>/<file>                 weights
+
+Nothing is kept beside an object: its size and SHA-256 are in the ObjectRef of the row that names it, and are
+checked whenever it is read.
+"""
+
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from storage.errors import ObjectCorrupt, OutputNotFound, StorageUnavailable
+from storage.records import ObjectRef
+
+CHUNK_BYTES = 1 << 20
+_SEGMENT = re.compile(
+    r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}"
+)  # no leading dot: so no "..", and temporary files are free
+
+
+def image_key(tenant_id: str, sha256: str) -> str:
+    return checked_key(f"{tenant_id}/images/{sha256}")
+
+
+def job_prefix(tenant_id: str, job_id: str) -> str:
+    """All that a job has written, by any attempt."""
+    return checked_key(f"{tenant_id}/jobs/{job_id}") + "/"
+
+
+def output_key(tenant_id: str, job_id: str, attempt: int, name: str) -> str:
+    return checked_key(f"{tenant_id}/jobs/{job_id}/{attempt:d}/outputs/{name}")
+
+
+def checkpoint_key(tenant_id: str, job_id: str, attempt: int, step: int) -> str:
+    return checked_key(f"{tenant_id}/jobs/{job_id}/{attempt:d}/checkpoints/{step:08d}")
+
+
+def model_key(tenant_id: str, name: str, digest: str, file: str) -> str:
+    return checked_key(f"{tenant_id}/models/{name}/{digest}/{file}")
+
+
+def checked_key(key: str) -> str:
+    """Raises ValueError for a key that could leave its folder: a programmer's mistake, never a caller's."""
+    if len(key) > 600 or not all(_SEGMENT.fullmatch(segment) for segment in key.split("/")):
+        raise ValueError(f"not an object's key: {key[:80]!r}")
+    return key
+
+
+def checked_prefix(prefix: str) -> str:
+    if prefix:
+        checked_key(prefix.removesuffix("/"))
+    return prefix
+
+
+def verified(ref: ObjectRef, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Pass chunks on; raises ObjectCorrupt, at the end at the latest, when they are not those of `ref`."""
+    digest, byte_size = hashlib.sha256(), 0
+    for chunk in chunks:
+        digest.update(chunk)
+        byte_size += len(chunk)
+        if byte_size > ref.byte_size:
+            break
+        yield chunk
+    if byte_size != ref.byte_size or digest.hexdigest() != ref.sha256:
+        raise ObjectCorrupt(f"Object {ref.key} is not what was written.")
+
+
+def chunks_of(data: bytes | BinaryIO, chunk_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
+    if isinstance(data, bytes):
+        yield data
+        return
+    while chunk := data.read(chunk_bytes):
+        yield chunk
+
+
+class FileObjects:
+    """Objects as files under `root`. Whole or not there: written beside, flushed to disk, then renamed.
+
+    Folders are opened one by one, and symbolic links are not followed: what lies below `root` stays there.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def put(self, key: str, data: bytes | BinaryIO, media_type: str) -> ObjectRef:
+        *folders, name = checked_key(key).split("/")
+        with _named_errors(key, writing=True), self._folder(folders, create=True) as folder:
+            temporary = f".{secrets.token_hex(8)}.part"
+            try:
+                sha256, byte_size = _write(folder, temporary, data)
+                os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary, dir_fd=folder)
+                raise
+            os.fsync(folder)
+        return ObjectRef(key, sha256, byte_size, media_type)
+
+    def get(self, ref: ObjectRef) -> bytes:
+        return b"".join(self.stream(ref))
+
+    def stream(self, ref: ObjectRef, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
+        *folders, name = checked_key(ref.key).split("/")
+        with _named_errors(ref.key), self._folder(folders) as folder:
+            file = os.fdopen(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder), "rb")
+
+        def read() -> Iterator[bytes]:
+            with file, _named_errors(ref.key):
+                yield from verified(ref, chunks_of(file, chunk_bytes))
+
+        return read()
+
+    def exists(self, key: str) -> bool:
+        *folders, name = checked_key(key).split("/")
+        try:
+            with _named_errors(key), self._folder(folders) as folder:
+                os.stat(name, dir_fd=folder, follow_symlinks=False)
+                return True
+        except OutputNotFound:
+            return False
+
+    def list(self, prefix: str) -> Iterator[str]:
+        start = self._root / checked_prefix(prefix).rpartition("/")[0]
+        for folder, _, names in os.walk(start):
+            for name in names:
+                key = (Path(folder) / name).relative_to(self._root).as_posix()
+                if key.startswith(prefix) and not name.startswith("."):
+                    yield key
+
+    def delete(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            *folders, name = checked_key(key).split("/")
+            with contextlib.suppress(OutputNotFound), _named_errors(key), self._folder(folders) as folder:
+                os.unlink(name, dir_fd=folder)
+
+    def check(self) -> None:
+        with _named_errors("", writing=True), self._folder([], create=True) as folder:
+            if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+                raise StorageUnavailable("The folder of objects may not be written to.")
+
+    @contextlib.contextmanager
+    def _folder(self, names: Iterable[str], *, create: bool = False) -> Iterator[int]:
+        """A descriptor of root/names[0]/names[1]/..."""
+        if create:
+            self._root.mkdir(parents=True, exist_ok=True)
+        folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for name in names:
+                below = _open_folder(name, folder, create)
+                os.close(folder)
+                folder = below
+            yield folder
+        finally:
+            os.close(folder)
+
+
+def _open_folder(name: str, parent: int, create: bool) -> int:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(name, flags, dir_fd=parent)
+    except FileNotFoundError:
+        if not create:
+            raise
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(name, dir_fd=parent)
+    os.fsync(parent)
+    return os.open(name, flags, dir_fd=parent)
+
+
+def _write(folder: int, name: str, data: bytes | BinaryIO) -> tuple[str, int]:
+    digest, byte_size = hashlib.sha256(), 0
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(name, flags, 0o644, dir_fd=folder), "wb") as file:
+        for chunk in chunks_of(data):
+            digest.update(chunk)
+            byte_size += file.write(chunk)
+        file.flush()
+        os.fsync(file.fileno())
+    return digest.hexdigest(), byte_size
+
+
+@contextlib.contextmanager
+def _named_errors(key: str, *, writing: bool = False) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if not writing and error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise OutputNotFound(f"There is no object {key}.") from error
+        raise StorageUnavailable("The folder of objects cannot be used.") from error

@@ -1,0 +1,114 @@
+"""The environment, read once into a frozen Settings. Every variable of the platform is documented here.
+
+Each field is read from EDITQ_<NAME>; `Settings()` reads the environment, arguments win over it (tests).
+An empty variable counts as one that is not set. Only EDITQ_ variables are read, and nothing else reads them.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="EDITQ_", env_ignore_empty=True, extra="forbid", frozen=True)
+
+    data_dir: Path = Field(default=Path(".editq"), description="Where the embedded service keeps everything.")
+    cache_dir: Path = Field(
+        default_factory=lambda data: data["data_dir"] / "cache",
+        description="Where workers keep copies of models; may be emptied. Default: DATA_DIR/cache.",
+    )
+
+    database_url: str = Field(
+        default_factory=lambda data: f"sqlite:///{data['data_dir']}/editq.db",
+        repr=False,
+        description="sqlite:///path or postgresql+psycopg://user:password@host/name. Default: in DATA_DIR.",
+    )
+    redis_url: str = Field(
+        default="redis://127.0.0.1:6379/0",
+        repr=False,
+        description="The broker and the progress board: Valkey or Redis (redis:// or rediss://).",
+    )
+
+    s3_bucket: str | None = Field(default=None, description="Set: objects live in this bucket, not in files.")
+    s3_endpoint: str | None = Field(default=None, description="URL of an S3 server other than Amazon's.")
+    s3_region: str = Field(default="us-east-1", description="Region that requests are signed for.")
+    s3_prefix: str = Field(default="", description="Put before every key, such as 'editq/'.")
+    s3_path_style: bool = Field(default=False, description="Address buckets by path, not by host name.")
+    s3_access_key: str | None = Field(default=None, description="Unset: boto3's own chain of credentials.")
+    s3_secret_key: SecretStr | None = Field(default=None, description="Goes with S3_ACCESS_KEY.")
+
+    host: str = Field(default="127.0.0.1", description="Address that the API listens on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port that the API listens on.")
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("127.0.0.1", "localhost", "[::1]"),
+        description="Host names that requests may carry in Host and Origin, separated by commas.",
+    )
+    max_body_bytes: PositiveInt = Field(default=64 << 20, description="Largest request body.")
+    max_picture_pixels: PositiveInt = Field(
+        default=40_000_000, description="Largest picture, width times height."
+    )
+
+    lease_s: PositiveFloat = Field(
+        default=30.0, description="Length of a claim's lease; renewed at a third of it."
+    )
+    max_lost: PositiveInt = Field(
+        default=3, description="A job whose workers were lost so often fails as worker_lost."
+    )
+    max_failures: PositiveInt = Field(
+        default=3, description="A job that failed so often, retryably, fails for good."
+    )
+    housekeeping_s: PositiveFloat = Field(
+        default=5.0, description="Pause between two passes of housekeeping."
+    )
+    presence_s: PositiveFloat = Field(
+        default=5.0, description="How often a worker says on the board that it is there."
+    )
+
+    checkpoint_s: PositiveFloat = Field(default=5.0, description="How often a running job saves its state.")
+    models_kept: PositiveInt = Field(default=2, description="Models that a worker keeps loaded at most.")
+    models_kept_bytes: PositiveInt = Field(
+        default=8 << 30, description="Weights that a worker keeps loaded at most, the model in use aside."
+    )
+
+    device: str = Field(default="auto", description="auto, cpu, cuda or cuda:0 ...")
+    threads: NonNegativeInt = Field(
+        default=0, description="CPU threads of a GPU worker; 0: as many as cores."
+    )
+    perceptual_weights: str | None = Field(
+        default=None,
+        description="Backbone weights for the perceptual distance: a path, or an object's key. "
+        "Unset: the model's own bundled backbone.",
+    )
+    perceptual_sha256: str | None = Field(
+        default=None, pattern=r"^[0-9a-f]{64}$", description="What PERCEPTUAL_WEIGHTS is checked against."
+    )
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="How much is logged."
+    )
+
+    @property
+    def objects(self) -> Literal["files", "s3"]:
+        """Which object store: S3 where a bucket is named."""
+        return "s3" if self.s3_bucket else "files"
+
+    @property
+    def objects_dir(self) -> Path:
+        return self.data_dir / "objects"
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _comma_separated(cls, value: Any) -> Any:
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
+
+    @field_validator("s3_prefix")
+    @classmethod
+    def _prefix_is_a_folder(cls, value: str) -> str:
+        stripped = value.strip("/")
+        return f"{stripped}/" if stripped else ""

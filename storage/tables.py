@@ -1,0 +1,152 @@
+"""SQLAlchemy tables, with the invariants as database constraints. Changed by a migration only.
+
+Times are seconds since the epoch on the database's clock. JSON columns hold what storage/plain.py makes.
+"""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+METADATA = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# None is SQL's NULL, never JSON's null: the CHECKs below count on it.
+PLAIN = JSON(none_as_null=True)
+ENDED = "('succeeded', 'failed', 'canceled')"
+
+JOBS = Table(
+    "jobs",
+    METADATA,
+    Column("id", String(32), primary_key=True),
+    Column("tenant_id", String(64), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("queue", String(64), nullable=False),
+    Column("spec", PLAIN, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("attempt", Integer, nullable=False, server_default=text("0")),
+    Column("failures", Integer, nullable=False, server_default=text("0")),
+    Column("lost", Integer, nullable=False, server_default=text("0")),
+    Column(
+        "cancel_requested", Boolean(create_constraint=False), nullable=False, server_default=text("false")
+    ),
+    Column("not_before", Double, nullable=False),
+    Column("worker", Text),
+    Column("token", String(64)),
+    Column("lease_until", Double),
+    Column("ended_token", String(64)),  # of the claim that ended the job: so it can find its own success
+    Column("checkpoint", PLAIN),
+    Column("outputs", PLAIN),
+    Column("result", PLAIN),
+    Column("error", PLAIN),
+    Column("event_count", Integer, nullable=False, server_default=text("0")),
+    Column("created_at", Double, nullable=False),
+    Column("started_at", Double),
+    Column("ended_at", Double),
+    Column("updated_at", Double, nullable=False),
+    CheckConstraint(
+        "status IN ('queued', 'running', 'succeeded', 'failed', 'canceled')", name="status_known"
+    ),
+    CheckConstraint("attempt >= 0 AND failures >= 0 AND lost >= 0 AND event_count >= 0", name="counts"),
+    CheckConstraint("(status = 'running') = (token IS NOT NULL)", name="running_has_token"),
+    CheckConstraint("(status = 'running') = (lease_until IS NOT NULL)", name="running_has_lease"),
+    CheckConstraint("status <> 'running' OR worker IS NOT NULL", name="running_has_worker"),
+    CheckConstraint("(attempt > 0) = (started_at IS NOT NULL)", name="attempted_has_start"),
+    CheckConstraint("status <> 'running' OR attempt > 0", name="running_has_attempt"),
+    CheckConstraint(f"(status IN {ENDED}) = (ended_at IS NOT NULL)", name="ended_has_end"),
+    CheckConstraint("(status = 'succeeded') = (outputs IS NOT NULL)", name="succeeded_has_outputs"),
+    CheckConstraint("(status = 'succeeded') = (result IS NOT NULL)", name="succeeded_has_result"),
+    CheckConstraint("(status = 'failed') = (error IS NOT NULL)", name="failed_has_error"),
+    CheckConstraint("status <> 'queued' OR NOT cancel_requested", name="queued_is_not_to_cancel"),
+    Index("ix_jobs_tenant_id_created_at_id", "tenant_id", "created_at", "id"),
+    Index(
+        "ix_jobs_queued",
+        "queue",
+        "created_at",
+        "id",
+        sqlite_where=text("status = 'queued'"),
+        postgresql_where=text("status = 'queued'"),
+    ),
+    Index(
+        "ix_jobs_running",
+        "lease_until",
+        sqlite_where=text("status = 'running'"),
+        postgresql_where=text("status = 'running'"),
+    ),
+)
+
+EVENTS = Table(
+    "events",
+    METADATA,
+    Column("job_id", String(32), ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("type", String(32), nullable=False),
+    Column("data", PLAIN, nullable=False),
+    Column("created_at", Double, nullable=False),
+    CheckConstraint("number >= 1", name="numbered_from_1"),
+)
+
+IMAGES = Table(
+    "images",
+    METADATA,
+    Column("id", String(32), primary_key=True),
+    Column("tenant_id", String(64), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("byte_size", BigInteger, nullable=False),
+    Column("media_type", String(128), nullable=False),
+    Column("width_px", Integer, nullable=False),
+    Column("height_px", Integer, nullable=False),
+    Column("filename", Text),
+    Column("created_at", Double, nullable=False),
+    CheckConstraint("role IN ('picture', 'mask')", name="role_known"),
+    CheckConstraint("width_px > 0 AND height_px > 0 AND byte_size >= 0", name="sizes"),
+    Index("ix_images_tenant_id_created_at_id", "tenant_id", "created_at", "id"),
+    Index("ix_images_key", "key"),
+)
+
+MODELS = Table(
+    "models",
+    METADATA,
+    Column("id", String(32), primary_key=True),
+    Column("tenant_id", String(64), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("resolution_px", Integer, nullable=False),
+    Column("parts", PLAIN, nullable=False),
+    Column("groups", PLAIN, nullable=False),
+    Column("files", PLAIN, nullable=False),
+    Column("card", PLAIN, nullable=False),
+    Column("created_at", Double, nullable=False),
+    CheckConstraint("resolution_px > 0", name="resolution"),
+    UniqueConstraint("tenant_id", "name"),
+)
+
+LOCKS = Table(
+    "locks",
+    METADATA,
+    Column("name", String(128), primary_key=True),
+    Column("token", String(64), nullable=False),
+    Column("expires_at", Double, nullable=False),
+)
