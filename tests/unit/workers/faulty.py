@@ -1,0 +1,82 @@
+"""Recipes of a few lines, each named for its fault. They stand where sample, invert and edit do."""
+
+import threading
+import time
+from collections.abc import Callable, Generator
+from typing import Any
+
+import torch
+
+from gpu_ops.errors import MaskUnchangedError, NonFiniteError
+from gpu_ops.progress import Progress, State
+from storage.errors import StorageUnavailable
+from workers.attempt import Attempt, Saved
+from workers.recipe import AnyRecipe, Recipe
+
+STEPS = 10
+
+
+def recipe(on_step: Callable[[int], None] = lambda step: None, *, steps: int = STEPS) -> AnyRecipe:
+    """Counts to `steps`, from its checkpoint on, and leaves the list of steps it took."""
+
+    def operate(taken: list[int], resume: State | None) -> Generator[Progress, None, list[int]]:
+        first = int(resume["step"]) if resume else 0
+        for step in range(first + 1, steps + 1):
+            on_step(step)
+            taken.append(step)
+            yield Progress(step, steps, {"loss": 1.0 / step}, lambda at=step: {"step": torch.tensor(at)})
+        return taken
+
+    def save(attempt: Attempt, loaded: list[int], taken: list[int]) -> Saved:
+        attempt.put("steps.txt", " ".join(map(str, taken)).encode(), "text/plain")
+        return Saved(attempt.outputs, {"taken": taken})
+
+    return Recipe(lambda attempt: [], operate, save)
+
+
+def raising(error: BaseException, *, at: int = 3) -> AnyRecipe:
+    def on_step(step: int) -> None:
+        if step == at:
+            raise error
+
+    return recipe(on_step)
+
+
+def wrong_mask() -> AnyRecipe:
+    return raising(MaskUnchangedError("the same"), at=1)
+
+
+def diverging() -> AnyRecipe:
+    return raising(NonFiniteError("the loss is no longer finite at step 3"))
+
+
+def out_of_memory() -> AnyRecipe:
+    return raising(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB"))
+
+
+def buggy() -> AnyRecipe:
+    return raising(ZeroDivisionError("secret path /home/somebody/x.py"))
+
+
+def quitting() -> AnyRecipe:
+    return raising(SystemExit(3))
+
+
+def away() -> AnyRecipe:
+    return raising(StorageUnavailable("The object store does not answer."))
+
+
+def slow(seconds_a_step: float, *, steps: int = STEPS) -> AnyRecipe:
+    return recipe(lambda step: time.sleep(seconds_a_step), steps=steps)
+
+
+def stuck(released: threading.Event, *, at: int = 2) -> AnyRecipe:
+    """Waits inside a step until it is let go."""
+    return recipe(lambda step: step == at and released.wait(10) and None)
+
+
+def unloadable() -> AnyRecipe:
+    def load(attempt: Attempt) -> Any:
+        raise StorageUnavailable("no input")
+
+    return Recipe(load, recipe().operate, recipe().save)

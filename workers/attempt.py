@@ -1,0 +1,48 @@
+"""One claimed run of a job, as its recipe sees it: what was asked for, and where results go."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from storage.errors import InvalidInput
+from storage.objects import output_key
+from storage.records import Claim, Job, ObjectRef
+from storage.specs import JOB_SPEC, JobSpec
+from storage.stores import Stores
+
+if TYPE_CHECKING:
+    from workers.models import Models
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What an attempt leaves: its outputs by name, and the figures kept on the row."""
+
+    outputs: dict[str, ObjectRef]
+    result: dict[str, object]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    claim: Claim
+    stores: Stores
+    models: "Models"
+    outputs: dict[str, ObjectRef] = field(default_factory=dict)
+
+    @property
+    def job(self) -> Job:
+        return self.claim.job
+
+    @property
+    def spec(self) -> JobSpec:
+        """Raises InvalidInput when the row's spec is from another time."""
+        try:
+            return JOB_SPEC.validate_python({"kind": self.job.kind, **self.job.spec})
+        except ValidationError as error:
+            raise InvalidInput("This worker does not understand the job's spec.") from error
+
+    def put(self, name: str, data: bytes, media_type: str) -> None:
+        """Keep an output under the attempt's own prefix."""
+        key = output_key(self.job.tenant_id, self.job.id, self.job.attempt, name)
+        self.outputs[name] = self.stores.objects.put(key, data, media_type)

@@ -1,0 +1,37 @@
+"""What a worker process has at hand, wired once from the environment."""
+
+import functools
+import os
+
+from storage.settings import Settings
+from storage.stores import open_stores
+from workers.drain import Drain
+from workers.models import Models
+from workers.presence import worker_name
+from workers.queue import make_ring
+from workers.recipe import AnyRecipe
+from workers.run import Bench
+
+
+@functools.cache
+def bench(queue: str, drain: Drain) -> Bench:
+    settings = Settings()
+    stores = open_stores(settings)
+    return Bench(
+        stores=stores,
+        recipe_for=recipe_for,
+        models=Models(stores.objects, settings),
+        ring=make_ring(settings),
+        worker=worker_name(queue, os.getppid()),
+        draining=lambda: drain.requested,
+        lease_s=settings.lease_s,
+        checkpoint_s=settings.checkpoint_s,
+        max_failures=settings.max_failures,
+    )
+
+
+def recipe_for(kind: str) -> AnyRecipe:
+    """The recipe of a kind. Torch is loaded here, under the claim's lease, and not before."""
+    from workers.recipes.table import RECIPES
+
+    return RECIPES[kind]

@@ -1,0 +1,97 @@
+"""The loop around an operation: it tells of each step, keeps checkpoints, and stops when told to."""
+
+import time
+from collections import deque
+from collections.abc import Generator
+from typing import TYPE_CHECKING, TypeVar
+
+from storage.errors import StorageUnavailable
+from workers.attempt import Attempt
+from workers.checkpoints import Checkpoints
+from workers.lease import Lease, Stop
+
+if TYPE_CHECKING:
+    from gpu_ops.progress import Progress
+
+R = TypeVar("R")
+PUBLISH_EVERY_S = 0.1
+RATE_OVER_STEPS = 30
+RUMOUR_EVERY_S = 1.0
+
+
+def follow(
+    steps: "Generator[Progress, None, R]", attempt: Attempt, lease: Lease, checkpoints: Checkpoints
+) -> R:
+    """Run an operation to its end, and return its result. Raises LeaseLost, Stopped, what it raises."""
+    teller = Teller(attempt)
+    rumours = Rumours(attempt, lease)
+    while True:
+        try:
+            progress = next(steps)
+        except StopIteration as end:
+            result: R = end.value
+            return result
+        lease.touch()
+        teller.tell(progress)
+        rumours.heed()
+        if lease.stop is Stop.DRAIN:
+            checkpoints.keep(progress)
+        lease.check()
+        checkpoints.keep_when_due(progress)
+
+
+class Teller:
+    """Publishes progress: the first and the last step always, those between at most ten a second."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+        self._began = time.monotonic()
+        self._told = 0.0
+        self._marks: deque[tuple[int, float]] = deque(maxlen=RATE_OVER_STEPS)
+
+    def tell(self, progress: "Progress") -> None:
+        now = time.monotonic()
+        self._marks.append((progress.step, now))
+        if now - self._told < PUBLISH_EVERY_S and progress.step < progress.total:
+            return
+        self._told = now
+        self._attempt.stores.progress.publish(
+            self._attempt.job.id,
+            {
+                "type": "progress",
+                "attempt": self._attempt.job.attempt,
+                "step": progress.step,
+                "total": progress.total,
+                "losses": progress.losses,
+                "seconds_left": self._seconds_left(progress),
+                "seconds": round(now - self._began, 2),
+            },
+        )
+
+    def _seconds_left(self, progress: "Progress") -> float | None:
+        """From the rate of the last steps; None before there is one."""
+        (first_step, first_at), (last_step, last_at) = self._marks[0], self._marks[-1]
+        if last_step == first_step:
+            return None
+        return round((progress.total - last_step) * (last_at - first_at) / (last_step - first_step), 1)
+
+
+class Rumours:
+    """The board says that a cancel was asked for; the row says whether that is so."""
+
+    def __init__(self, attempt: Attempt, lease: Lease) -> None:
+        self._attempt = attempt
+        self._lease = lease
+        self._asked = float("-inf")
+
+    def heed(self) -> None:
+        if not self._attempt.stores.progress.cancel_noticed(self._attempt.job.id):
+            return
+        now = time.monotonic()
+        if self._lease.stop is not None or now - self._asked < RUMOUR_EVERY_S:
+            return
+        self._asked = now
+        try:
+            self._lease.renew()
+        except StorageUnavailable:
+            return  # the heartbeat goes on asking

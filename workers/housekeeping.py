@@ -1,0 +1,75 @@
+"""What needs no GPU: leases that have passed end here, and lost rings are rung again.
+
+Any number of workers run this; each pass is taken by one of them, under a lock in the database.
+"""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+
+from storage.settings import Settings
+from storage.stores import Stores
+from workers.queue import CPU_QUEUE, GPU_QUEUE, Doorbell
+
+LOCK = "housekeeping"
+LOCK_LEASE_S = 60.0
+LONGEST_PAUSE_S = 60.0
+MOST_RINGS = 1000
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Backoff:
+    """How long a queue that was rung for in vain is left alone."""
+
+    first_pause_s: float
+    pause_s: float = 0.0
+    not_before: float = 0.0
+
+    def rung(self, now: float) -> None:
+        self.pause_s = min(LONGEST_PAUSE_S, max(self.first_pause_s, 2 * self.pause_s))
+        self.not_before = now + self.pause_s
+
+    def rest(self) -> None:
+        self.pause_s = self.not_before = 0.0
+
+
+class Housekeeper:
+    def __init__(self, stores: Stores, bell: Doorbell, settings: Settings) -> None:
+        self._stores, self._bell, self._settings = stores, bell, settings
+        self._backoffs = {queue: Backoff(settings.housekeeping_s) for queue in (GPU_QUEUE, CPU_QUEUE)}
+
+    def run(self, ended: threading.Event) -> None:
+        """Pass after pass, until told to end. Trouble is logged; the next pass tries again."""
+        while not ended.wait(self._settings.housekeeping_s):
+            try:
+                with self._stores.locks.hold(LOCK, lease_s=LOCK_LEASE_S) as mine:
+                    if mine:
+                        self.tidy()
+            except Exception as error:  # noqa: BLE001  a pass may fail, housekeeping does not end
+                log.warning("housekeeping: %s", error)
+
+    def tidy(self) -> None:
+        """One pass."""
+        for job in self._stores.jobs.expire(max_lost=self._settings.max_lost):
+            log.warning("job %s: its lease passed, now %s (lost %d)", job.id, job.status, job.lost)
+        for queue, backoff in self._backoffs.items():
+            self._ring_again(queue, backoff)
+
+    def _ring_again(self, queue: str, backoff: Backoff) -> None:
+        """Ring at most as often as there are eligible rows without a message waiting."""
+        now = time.monotonic()
+        if now < backoff.not_before:
+            return
+        eligible = self._stores.jobs.eligible(queue)
+        waiting = self._bell.waiting(queue) if eligible else 0
+        missing = 0 if waiting is None else min(MOST_RINGS, eligible - waiting)
+        if missing <= 0:
+            backoff.rest()
+            return
+        log.info("%s: %d eligible, %d messages waiting: ringing %d times", queue, eligible, waiting, missing)
+        for _ in range(missing):
+            self._bell.ring(queue, LOCK)
+        backoff.rung(now)

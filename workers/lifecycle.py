@@ -1,0 +1,66 @@
+"""What happens beside the tasks: hooks on Celery's signals, in the parent and in its pool child."""
+
+import contextlib
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from celery.signals import worker_process_init, worker_ready, worker_shutting_down
+
+from storage.settings import Settings
+from storage.stores import open_stores
+from workers import drain
+from workers.housekeeping import Housekeeper
+from workers.presence import Presence
+from workers.queue import CPU_QUEUE, Doorbell
+
+FORWARD_EVERY_S = 0.5
+log = logging.getLogger(__name__)
+_shutting_down = threading.Event()
+
+
+@worker_process_init.connect  # type: ignore[untyped-decorator]
+def child_began(**_: Any) -> None:
+    drain.ignore_until_a_task_begins()
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator]
+def parent_ready(sender: Any, **_: Any) -> None:
+    """Start the parent's threads. `sender` is the consumer."""
+    settings = Settings()
+    stores = open_stores(settings)
+    queues = sorted(sender.app.amqp.queues.consume_from)
+    _start("forward-shutdown", _forward_shutdown, sender.pool)
+    for queue in queues:
+        _start(f"presence-{queue}", Presence(queue, stores.progress, settings).run, _shutting_down)
+    if CPU_QUEUE in queues:
+        keeper = Housekeeper(stores, Doorbell(settings.redis_url), settings)
+        _start("housekeeping", keeper.run, _shutting_down)
+
+
+@worker_shutting_down.connect  # type: ignore[untyped-decorator]
+def parent_told_to_end(**_: Any) -> None:
+    """Runs inside the parent's signal handler: only a flag is set here."""
+    _shutting_down.set()
+
+
+def _forward_shutdown(pool: Any) -> None:
+    """Tell the pool children of a shutdown, until this process has ended.
+
+    Celery waits for the running task and never tells it. Told again and again, since a child hears it
+    only from when its task has begun.
+    """
+    _shutting_down.wait()
+    while True:
+        with contextlib.suppress(AttributeError, KeyError, ProcessLookupError):  # the pool has gone
+            for pid in pool.info["processes"]:
+                os.kill(pid, signal.SIGTERM)
+        time.sleep(FORWARD_EVERY_S)
+
+
+def _start(name: str, target: Callable[..., None], *arguments: Any) -> None:
+    threading.Thread(target=target, args=arguments, name=name, daemon=True).start()

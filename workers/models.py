@@ -1,0 +1,124 @@
+"""Models in a worker's memory: fetched when first needed, verified, the least recently used out first.
+
+The cache folder holds one folder per digest. It may be emptied at any time, and processes may share it:
+files appear whole, and each is checked before it is used for the first time in a process.
+"""
+
+import hashlib
+import logging
+import os
+import secrets
+from collections import OrderedDict
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from storage.errors import EditqError, InternalError, OutOfMemory
+from storage.records import Model, ObjectRef
+from storage.settings import Settings
+from storage.stores import Objects
+
+if TYPE_CHECKING:
+    from gpu_ops.bundle import Bundle
+
+NOT_WEIGHTS = frozenset({"preview", "card"})
+log = logging.getLogger(__name__)
+
+
+class Models:
+    """One process's loaded models. Not thread-safe: a pool child runs one job at a time."""
+
+    def __init__(self, objects: Objects, settings: Settings) -> None:
+        self._objects, self._settings = objects, settings
+        self._loaded: OrderedDict[str, tuple[Bundle, int]] = OrderedDict()
+
+    def bundle(self, model: Model) -> "Bundle":
+        """The model's networks on this worker's device."""
+        if model.digest in self._loaded:
+            self._loaded.move_to_end(model.digest)
+            return self._loaded[model.digest][0]
+        size = sum(ref.byte_size for ref in _weights(model).values())
+        self._make_room(size)
+        loaded = self._load(model)
+        self._loaded[model.digest] = loaded, size
+        return loaded
+
+    def forgive(self, fault: EditqError) -> None:
+        """After running out of memory, hold nothing: the next attempt begins with all there is."""
+        if isinstance(fault, OutOfMemory):
+            self._loaded.clear()
+            _release_memory()
+
+    def _load(self, model: Model) -> "Bundle":
+        import torch
+
+        from gpu_ops.bundle import load_bundle
+
+        torch.set_num_threads(self._settings.threads or len(os.sched_getaffinity(0)))
+        device = self._settings.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        log.info("loading the model %s (%s) on %s", model.name, model.digest[:12], device)
+        return load_bundle(self._folder(model), device, self._perceptual_weights())
+
+    def _make_room(self, size: int) -> None:
+        settings = self._settings
+        while self._loaded and (
+            len(self._loaded) >= settings.models_kept
+            or size + sum(kept for _, kept in self._loaded.values()) > settings.models_kept_bytes
+        ):
+            self._loaded.popitem(last=False)
+            _release_memory()
+
+    def _folder(self, model: Model) -> Path:
+        """The model's files, fetched where they are missing or not what the digest says."""
+        folder = self._settings.cache_dir / "models" / model.digest
+        folder.mkdir(parents=True, exist_ok=True)
+        for ref in _weights(model).values():
+            path = folder / PurePosixPath(ref.key).name
+            if not _holds(path, ref.sha256):
+                _write_whole(path, self._objects.get(ref))
+        return folder
+
+    def _perceptual_weights(self) -> Path | None:
+        """The backbone that the environment names, checked; None: the model's own."""
+        named, sha256 = self._settings.perceptual_weights, self._settings.perceptual_sha256
+        if named is None:
+            return None
+        path = Path(named)
+        if named.startswith("objects:"):
+            path = self._fetched(named.removeprefix("objects:"))
+        if not path.is_file():
+            raise InternalError("The perceptual weights that this worker is configured with are not there.")
+        if sha256 is not None and not _holds(path, sha256):
+            raise InternalError("The perceptual weights are not those whose digest is configured.")
+        return path
+
+
+def _weights(model: Model) -> dict[str, ObjectRef]:
+    return {role: ref for role, ref in model.files.items() if role not in NOT_WEIGHTS}
+
+
+def _holds(path: Path, sha256: str) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}.unfinished")
+    try:
+        unfinished.write_bytes(data)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _release_memory() -> None:
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,161 @@
+"""edit: a picture changed by its part mask; an uploaded picture is inverted first."""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from storage.masks import apply_operations, changed_parts, resolve_parts
+
+from gpu_ops.bundle import Bundle
+from gpu_ops.edit import EditResult, edit
+from gpu_ops.invert import invert
+from gpu_ops.picture import Picture
+from gpu_ops.progress import Progress, State
+from storage.errors import InvalidInput, MaskUnchanged
+from storage.records import Model, Status
+from storage.specs import EditSpec
+from workers.attempt import Attempt, Saved
+from workers.recipe import Recipe
+from workers.recipes.inputs import find_model, read_mask, read_picture
+from workers.recipes.outputs import DELTA_W, W_PLUS, Outputs, read_tensor
+from workers.recipes.stages import resumed, stage
+
+INVERT, EDIT = "invert", "edit"
+DIFFERENCE_GAIN = 3
+
+
+@dataclass(frozen=True)
+class EditTask:
+    """Either picture uint8 [R, R, 3] or w_plus [1, L, D]; mask uint8 [R, R] where one was uploaded."""
+
+    spec: EditSpec
+    model: Model
+    bundle: Bundle
+    picture: Picture | None
+    w_plus: torch.Tensor | None
+    mask: Picture | None
+
+
+@dataclass(frozen=True)
+class EditOutcome:
+    w_plus: torch.Tensor
+    target: Picture
+    q_edit: tuple[int, ...]
+    edited: EditResult
+    inversion_psnr_db: float | None
+
+
+def _load(attempt: Attempt) -> EditTask:
+    spec, model = attempt.spec, find_model(attempt)
+    assert isinstance(spec, EditSpec)
+    return EditTask(
+        spec=spec,
+        model=model,
+        bundle=attempt.models.bundle(model),
+        picture=read_picture(attempt, spec.image, model.resolution_px) if spec.image else None,
+        w_plus=_read_inversion(attempt, spec.inversion, model) if spec.inversion else None,
+        mask=read_mask(attempt, spec.mask, model) if spec.mask else None,
+    )
+
+
+def _read_inversion(attempt: Attempt, job_id: str, model: Model) -> torch.Tensor:
+    """The code [1, L, D] that an earlier job left: of a sample its first, of an edit the edited one."""
+    job = attempt.stores.jobs.get(attempt.job.tenant_id, job_id)
+    if job.status is not Status.SUCCEEDED:
+        raise InvalidInput(f"Job {job_id} has not succeeded.", field="inversion", expected="a succeeded job")
+    if job.result.get("model_digest") != model.digest:
+        raise InvalidInput(f"Job {job_id} was made with another version of the model.", field="inversion")
+    w_plus = read_tensor(attempt, job, W_PLUS)[:1]
+    return w_plus + read_tensor(attempt, job, DELTA_W)[:1] if job.kind == EDIT else w_plus
+
+
+def _operate(task: EditTask, resume: State | None) -> Generator[Progress, None, EditOutcome]:
+    spec, bundle = task.spec, task.bundle
+    first = spec.inversion_steps if task.picture is not None else 0
+    w_plus, carry = yield from _find_code(task, resume, total=first + spec.steps)
+    w_plus = w_plus.to(bundle.device)
+    mask = bundle.draw(w_plus)[1][0].to(torch.uint8).cpu().numpy()
+    target, q_edit = _target(task, mask)
+    steps = edit(
+        bundle,
+        w_plus,
+        target[None],
+        q_edit,
+        steps=spec.steps,
+        lr=spec.lr,
+        lambda_rgb=spec.lambda_rgb,
+        lambda_ce=spec.lambda_ce,
+        lambda_prior=spec.lambda_prior,
+        buffer_px=spec.buffer_px,
+        resume=resumed(EDIT, resume),
+    )
+    edited = yield from stage(EDIT, steps, done=first, total=first + spec.steps, carry=carry)
+    psnr_db = float(carry["psnr_db"]) if "psnr_db" in carry else None
+    return EditOutcome(w_plus, target, q_edit, edited, psnr_db)
+
+
+def _find_code(
+    task: EditTask, resume: State | None, *, total: int
+) -> Generator[Progress, None, tuple[torch.Tensor, State]]:
+    """The code to edit [1, L, D], and what later checkpoints carry so that it is not looked for again."""
+    if task.w_plus is not None:
+        return task.w_plus, {}
+    if resume is not None and "w_plus" in resume:
+        return resume["w_plus"], {"w_plus": resume["w_plus"], "psnr_db": resume["psnr_db"]}
+    assert task.picture is not None
+    steps = invert(
+        task.bundle, task.picture[None], steps=task.spec.inversion_steps, resume=resumed(INVERT, resume)
+    )
+    inverted = yield from stage(INVERT, steps, done=0, total=total)
+    carry = {"w_plus": inverted.w_plus.cpu(), "psnr_db": torch.tensor(inverted.psnr_db[0])}
+    return inverted.w_plus, carry
+
+
+def _target(task: EditTask, mask: Picture) -> tuple[Picture, tuple[int, ...]]:
+    """The mask wanted [R, R] and the parts that the edit is about. Raises MaskUnchanged."""
+    parts, groups = task.model.parts, task.model.groups
+    target = task.mask
+    if target is None:
+        target = apply_operations(mask, task.spec.mask_operations, parts, groups)
+    if np.array_equal(target, mask):
+        raise MaskUnchanged("The mask asked for is the mask that is there already.", field="mask")
+    if task.spec.q_edit:
+        return target, resolve_parts(task.spec.q_edit, parts, groups)
+    return target, changed_parts(mask, target)
+
+
+def _save(attempt: Attempt, task: EditTask, outcome: EditOutcome) -> Saved:
+    outputs, edited = Outputs(attempt, task.model), outcome.edited
+    if task.picture is not None:
+        outputs.picture("input.png", task.picture)
+    outputs.picture("inverted.png", edited.inverted[0])
+    outputs.mask("mask.png", edited.masks_before[0])
+    outputs.mask("target_mask.png", outcome.target)
+    outputs.picture("edited.png", edited.pictures[0])
+    outputs.mask("edited_mask.png", edited.masks[0])
+    outputs.picture("difference.png", _difference(edited.inverted[0], edited.pictures[0]))
+    outputs.tensor(W_PLUS, outcome.w_plus)
+    outputs.tensor(DELTA_W, edited.delta_w)
+    facts = outputs.facts(task.bundle, steps=task.spec.steps, **_figures(task, outcome))
+    outputs.json("provenance.json", outputs.provenance() | {"result": facts})
+    return Saved(attempt.outputs, facts)
+
+
+def _figures(task: EditTask, outcome: EditOutcome) -> dict[str, Any]:
+    names = {part.id: part.name for part in task.model.parts}
+    figures = outcome.edited.metrics[0] | {"q_edit": [names[part] for part in outcome.q_edit]}
+    if task.picture is not None:
+        figures["inversion_steps"] = task.spec.inversion_steps
+        figures["inversion_psnr_db"] = outcome.inversion_psnr_db
+    return figures
+
+
+def _difference(before: Picture, after: Picture) -> Picture:
+    """Where the pictures differ, DIFFERENCE_GAIN times as strong as they do."""
+    difference = np.abs(after.astype(np.int16) - before.astype(np.int16)) * DIFFERENCE_GAIN
+    return np.minimum(difference, 255).astype(np.uint8)
+
+
+RECIPE = Recipe(_load, _operate, _save)

@@ -1,0 +1,27 @@
+"""What jobs start from, read from the library and the object store."""
+
+from storage.masks import check_mask, decode_mask
+from storage.pictures import decode_picture
+
+from gpu_ops.picture import Picture, to_square
+from storage.records import Model
+from workers.attempt import Attempt
+
+
+def find_model(attempt: Attempt) -> Model:
+    return attempt.stores.library.get_model(attempt.job.tenant_id, attempt.spec.model)
+
+
+def read_picture(attempt: Attempt, image_id: str, size_px: int) -> Picture:
+    """An uploaded picture as the model sees it: uint8 [size_px, size_px, 3]."""
+    image = attempt.stores.library.get_image(attempt.job.tenant_id, image_id)
+    data = attempt.stores.objects.get(image.object)
+    return to_square(decode_picture(data, image.width_px * image.height_px), size_px)
+
+
+def read_mask(attempt: Attempt, image_id: str, model: Model) -> Picture:
+    """An uploaded mask uint8 [R, R] that fits the model. Raises MaskMismatch."""
+    image = attempt.stores.library.get_image(attempt.job.tenant_id, image_id)
+    mask = decode_mask(attempt.stores.objects.get(image.object))
+    check_mask(mask, model.resolution_px, model.parts)
+    return mask

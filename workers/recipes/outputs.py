@@ -1,0 +1,87 @@
+"""What jobs leave behind: pictures, masks and tensors that say where they come from."""
+
+import functools
+import importlib.metadata
+import json
+import math
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+from storage.masks import encode_mask
+from storage.pictures import encode_png
+
+from gpu_ops.bundle import Bundle
+from gpu_ops.picture import Picture
+from storage.records import Job, Model
+from workers.attempt import Attempt
+
+TENSORS = "application/octet-stream"
+W_PLUS, DELTA_W = "w_plus.safetensors", "delta_w.safetensors"
+
+
+class Outputs:
+    """Writes the outputs of one attempt, each with its provenance."""
+
+    def __init__(self, attempt: Attempt, model: Model) -> None:
+        self._attempt, self._model = attempt, model
+
+    def provenance(self, seed: int | None = None) -> dict[str, Any]:
+        job = self._attempt.job
+        return {
+            "model": self._model.name,
+            "model_digest": self._model.digest,
+            "spec": job.spec,
+            "seed": seed,
+            "code_version": code_version(),
+            "job_id": job.id,
+            "attempt": job.attempt,
+        }
+
+    def picture(self, name: str, picture: Picture, *, seed: int | None = None) -> None:
+        text = {"editq": json.dumps(self.provenance(seed))}
+        self._attempt.put(name, encode_png(picture, text), "image/png")
+
+    def mask(self, name: str, mask: Picture, *, seed: int | None = None) -> None:
+        text = {"editq": json.dumps(self.provenance(seed))}
+        self._attempt.put(name, encode_mask(mask, self._model.parts, text), "image/png")
+
+    def tensor(self, file: str, tensor: torch.Tensor) -> None:
+        """The tensor's name inside the file is the file's, less its suffix."""
+        name = file.removesuffix(".safetensors")
+        self._attempt.put(file, save({name: tensor.detach().cpu().contiguous()}), TENSORS)
+
+    def json(self, name: str, members: dict[str, Any]) -> None:
+        self._attempt.put(name, json.dumps(plain(members), indent=1).encode(), "application/json")
+
+    def facts(self, bundle: Bundle, *, steps: int, **figures: Any) -> dict[str, Any]:
+        """What every job's result says, and this one's own figures."""
+        return {
+            "model": self._model.name,
+            "model_digest": self._model.digest,
+            "perceptual_backbone": bundle.perceptual.name,
+            "code_version": code_version(),
+            "steps": steps,
+            **plain(figures),
+        }
+
+
+def read_tensor(attempt: Attempt, job: Job, file: str) -> torch.Tensor:
+    """A tensor that another job left."""
+    return load(attempt.stores.objects.get(job.outputs[file]))[file.removesuffix(".safetensors")]
+
+
+def plain(members: dict[str, Any]) -> dict[str, Any]:
+    """As JSON can say it: no infinity (the PSNR of equal pictures), no NaN."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in members.items()
+    }
+
+
+@functools.cache
+def code_version() -> str:
+    try:
+        return importlib.metadata.version("editq")
+    except importlib.metadata.PackageNotFoundError:  # run from a bare checkout
+        return "unknown"

@@ -1,0 +1,47 @@
+"""Operations that follow one another inside a job: one count of steps, and one checkpoint that says where."""
+
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import replace
+from typing import TypeVar
+
+from gpu_ops.progress import Progress, State
+
+R = TypeVar("R")
+
+
+def stage(
+    name: str,
+    steps: Generator[Progress, None, R],
+    *,
+    done: int,
+    total: int,
+    carry: State | None = None,
+) -> Generator[Progress, None, R]:
+    """Yield an operation's steps as those of a job in which `done` steps came before.
+
+    Its state is kept under the stage's name, beside `carry`: what earlier stages found.
+    """
+    with closing(steps):
+        while True:
+            try:
+                progress = next(steps)
+            except StopIteration as end:
+                result: R = end.value
+                return result
+
+            def state(current: Progress = progress) -> State:
+                assert current.state is not None
+                own = {f"{name}.{key}": tensor for key, tensor in current.state().items()}
+                return own | (carry or {})
+
+            yield replace(
+                progress, step=done + progress.step, total=total, state=state if progress.state else None
+            )
+
+
+def resumed(name: str, state: State | None) -> State | None:
+    """What a checkpoint holds for a stage; None when it was made in another one."""
+    prefix = f"{name}."
+    own = {key.removeprefix(prefix): value for key, value in (state or {}).items() if key.startswith(prefix)}
+    return own or None

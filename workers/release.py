@@ -1,0 +1,89 @@
+"""`python -m workers.release`: what must be done once per release, before its processes start.
+
+The database is migrated, and the bundled models are put into the object store and the library, as the
+system's. Doing it again changes nothing. It needs no torch.
+"""
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import gpu_ops
+from storage.migrate import migrate
+from storage.objects import model_key
+from storage.records import SYSTEM_TENANT, Model, ObjectRef, Part, new_id
+from storage.settings import Settings
+from storage.stores import Objects, Stores, open_stores
+
+DESCRIPTION = "model.json"
+EXTRAS = {"card": "card.md", "preview": "preview.png"}  # shown to people; no part of the digest
+MEDIA_TYPES = {".json": "application/json", ".md": "text/markdown", ".png": "image/png"}
+
+log = logging.getLogger(__name__)
+
+
+def release(settings: Settings, pretrained: Path) -> tuple[Model, ...]:
+    migrate(settings.database_url)
+    return register_models(open_stores(settings), pretrained)
+
+
+def register_models(stores: Stores, pretrained: Path) -> tuple[Model, ...]:
+    """Every folder with a model.json becomes a model of the system's."""
+    folders = sorted(path.parent for path in pretrained.glob(f"*/{DESCRIPTION}"))
+    return tuple(register_model(stores, folder) for folder in folders)
+
+
+def register_model(stores: Stores, folder: Path, tenant_id: str = SYSTEM_TENANT) -> Model:
+    description: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text())
+    weights = {role: folder / name for role, name in description["files"].items()}
+    weights["description"] = folder / DESCRIPTION
+    digest = digest_of({role: _sha256(path) for role, path in weights.items()})
+    extras = {role: folder / name for role, name in EXTRAS.items() if (folder / name).is_file()}
+    files = {
+        role: _put(stores.objects, model_key(tenant_id, description["name"], digest, path.name), path)
+        for role, path in (weights | extras).items()
+    }
+    known = {"name", "resolution_px", "parts", "groups", "files"}
+    model = stores.library.put_model(
+        Model(
+            id=new_id(),
+            tenant_id=tenant_id,
+            name=description["name"],
+            digest=digest,
+            resolution_px=description["resolution_px"],
+            parts=tuple(Part(p["id"], p["name"], tuple(p["colour"])) for p in description["parts"]),
+            groups={name: tuple(members) for name, members in description["groups"].items()},
+            files=files,
+            card={name: value for name, value in description.items() if name not in known},
+            created_at=0.0,  # the library's clock sets it
+        )
+    )
+    log.info("model %s %s", model.name, model.digest)
+    return model
+
+
+def digest_of(sha256_by_role: dict[str, str]) -> str:
+    """What pins a model: SHA-256 over its roles and their files' own, in order."""
+    return hashlib.sha256(json.dumps(sorted(sha256_by_role.items())).encode()).hexdigest()
+
+
+def _put(objects: Objects, key: str, path: Path) -> ObjectRef:
+    """Written again only where it is missing: the key holds the digest."""
+    media_type = MEDIA_TYPES.get(path.suffix, "application/octet-stream")
+    if objects.exists(key):
+        return ObjectRef(key, _sha256(path), path.stat().st_size, media_type)
+    with path.open("rb") as file:
+        return objects.put(key, file, media_type)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+if __name__ == "__main__":
+    settings = Settings()
+    logging.basicConfig(level=settings.log_level, format="%(levelname)s %(message)s")
+    release(settings, Path(gpu_ops.__path__[0]) / "pretrained")

@@ -1,0 +1,64 @@
+"""What becomes of a job whose attempt ended in an error: the decision, as data."""
+
+import random
+import sys
+from dataclasses import dataclass
+
+from storage.errors import (
+    EditqError,
+    InternalError,
+    InvalidInput,
+    MaskUnchanged,
+    NonFinite,
+    OutOfMemory,
+)
+
+FIRST_PAUSE_S = 2.0
+LONGEST_PAUSE_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    after_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    pass
+
+
+def decide(error: EditqError, *, failures: int, max_failures: int) -> Retry | Fail:
+    """Whether to try again; `failures` counts this one too. Pauses double, and are spread by a quarter."""
+    if not error.retryable or failures >= max_failures:
+        return Fail()
+    pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** (failures - 1))
+    return Retry(after_s=pause_s * random.uniform(0.75, 1.25))
+
+
+def named(error: BaseException) -> EditqError:
+    """The error of our own tree that stands for any error. Its sentence holds nothing of a trace."""
+    if isinstance(error, EditqError):
+        return error
+    if _out_of_memory(error):
+        return OutOfMemory("The device ran out of memory.")
+    from gpu_ops import errors as operation  # light: it imports no torch
+
+    match error:
+        case operation.MaskUnchangedError():
+            return MaskUnchanged("The mask asked for is the mask that is there already.", field="mask")
+        case operation.NonFiniteError():
+            return NonFinite(f"The optimisation diverged: {error}.")
+        case operation.ShapeError():
+            return InvalidInput(f"The input does not fit the model: {error}.")
+        case operation.WeightsError():
+            return InternalError(f"The model's weights cannot be used: {error}.")
+    return InternalError(f"The attempt ended in an unexpected error ({type(error).__name__}).")
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    torch = sys.modules.get("torch")  # without torch loaded, the error is not torch's
+    if torch is not None and isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
