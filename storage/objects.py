@@ -23,6 +23,7 @@ from storage.errors import ObjectCorrupt, OutputNotFound, StorageUnavailable
 from storage.records import ObjectRef
 
 CHUNK_BYTES = 1 << 20
+UNKNOWN_BYTES = -1  # byte_size of an ObjectRef made from a key and a digest alone
 _SEGMENT = re.compile(
     r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}"
 )  # no leading dot: so no "..", and temporary files are free
@@ -68,10 +69,10 @@ def verified(ref: ObjectRef, chunks: Iterable[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         digest.update(chunk)
         byte_size += len(chunk)
-        if byte_size > ref.byte_size:
+        if byte_size > ref.byte_size != UNKNOWN_BYTES:
             break
         yield chunk
-    if byte_size != ref.byte_size or digest.hexdigest() != ref.sha256:
+    if ref.byte_size not in (byte_size, UNKNOWN_BYTES) or digest.hexdigest() != ref.sha256:
         raise ObjectCorrupt(f"Object {ref.key} is not what was written.")
 
 

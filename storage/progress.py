@@ -132,7 +132,7 @@ class RedisProgressBoard:
                 self._redis.srem(self._key("workers"), *gone)
             return [text for text in texts if text is not None]
 
-        texts = self._try(ask, [])
+        texts: list[Any] = self._try(ask, [])
         return tuple(json.loads(text) for text in texts)
 
     def check(self) -> bool:

@@ -1,0 +1,189 @@
+"""Objects in a bucket of any server that speaks S3 (boto3). Size and SHA-256 are checked on every read.
+
+Uploads carry the SHA-256 as metadata and are signed over their content; large ones go in parts. The newer
+checksums of the protocol are not asked for, since many servers do not know them: ObjectRef's is the check.
+"""
+
+import contextlib
+import hashlib
+import io
+import os
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+
+from storage.errors import OutputNotFound, StorageUnavailable
+from storage.objects import CHUNK_BYTES, checked_key, checked_prefix, chunks_of, verified
+from storage.records import ObjectRef
+
+if TYPE_CHECKING:
+    from storage.settings import Settings
+
+PART_BYTES = 16 << 20
+_DELETED_AT_ONCE = 1000
+_GONE = ("NoSuchKey", "404", "NotFound")
+
+
+class S3Objects:
+    """Safe for threads, and after a fork: each process opens its own client at first use."""
+
+    def __init__(
+        self,
+        bucket: str,
+        *,
+        endpoint: str | None = None,
+        region: str = "us-east-1",
+        prefix: str = "",
+        path_style: bool = False,
+        access_key: str | None = None,
+        secret_key: str | None = None,
+        part_bytes: int = PART_BYTES,
+    ) -> None:
+        self._bucket = bucket
+        self._prefix = prefix
+        self._transfer = TransferConfig(
+            multipart_threshold=part_bytes, multipart_chunksize=part_bytes, use_threads=False
+        )
+        self._part_bytes = part_bytes
+        self._options: dict[str, Any] = {
+            "endpoint_url": endpoint,
+            "region_name": region,
+            "aws_access_key_id": access_key,
+            "aws_secret_access_key": secret_key,
+            "config": _config(path_style),
+        }
+        self._clients: dict[int, Any] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def from_settings(cls, settings: "Settings") -> "S3Objects":
+        assert settings.s3_bucket
+        secret = settings.s3_secret_key
+        return cls(
+            settings.s3_bucket,
+            endpoint=settings.s3_endpoint,
+            region=settings.s3_region,
+            prefix=settings.s3_prefix,
+            path_style=settings.s3_path_style,
+            access_key=settings.s3_access_key,
+            secret_key=secret.get_secret_value() if secret else None,
+        )
+
+    def put(self, key: str, data: bytes | BinaryIO, media_type: str) -> ObjectRef:
+        with _spooled(data, self._part_bytes) as (file, sha256, byte_size), _named_errors(key):
+            self._client.upload_fileobj(
+                file,
+                self._bucket,
+                self._name(key),
+                ExtraArgs={"ContentType": media_type, "Metadata": {"sha256": sha256}},
+                Config=self._transfer,
+            )
+        return ObjectRef(key, sha256, byte_size, media_type)
+
+    def get(self, ref: ObjectRef) -> bytes:
+        return b"".join(self.stream(ref))
+
+    def stream(self, ref: ObjectRef, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
+        with _named_errors(ref.key):
+            body = self._client.get_object(Bucket=self._bucket, Key=self._name(ref.key))["Body"]
+
+        def read() -> Iterator[bytes]:
+            with contextlib.closing(body), _named_errors(ref.key):
+                yield from verified(ref, body.iter_chunks(chunk_bytes))
+
+        return read()
+
+    def exists(self, key: str) -> bool:
+        try:
+            with _named_errors(key):
+                self._client.head_object(Bucket=self._bucket, Key=self._name(key))
+        except OutputNotFound:
+            return False
+        return True
+
+    def list(self, prefix: str) -> Iterator[str]:
+        pages = self._client.get_paginator("list_objects_v2")
+        with _named_errors(prefix):
+            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + checked_prefix(prefix)):
+                for entry in page.get("Contents", ()):
+                    yield entry["Key"].removeprefix(self._prefix)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        names = [{"Key": self._name(key)} for key in keys]
+        for start in range(0, len(names), _DELETED_AT_ONCE):
+            with _named_errors("to delete"):
+                answer = self._client.delete_objects(
+                    Bucket=self._bucket,
+                    Delete={"Objects": names[start : start + _DELETED_AT_ONCE], "Quiet": True},
+                )
+            failed = [e for e in answer.get("Errors", ()) if e.get("Code") not in _GONE]
+            if failed:
+                raise StorageUnavailable(f"{len(failed)} objects could not be deleted.")
+
+    def check(self) -> None:
+        with _named_errors(""):
+            try:
+                self._client.head_bucket(Bucket=self._bucket)
+            except ClientError as error:
+                raise StorageUnavailable("The bucket cannot be used.") from error
+
+    def _name(self, key: str) -> str:
+        return self._prefix + checked_key(key)
+
+    @property
+    def _client(self) -> Any:
+        pid = os.getpid()
+        client = self._clients.get(pid)
+        if client is None:
+            with self._lock:  # making a client, unlike using one, is not safe for threads
+                client = self._clients.get(pid)
+                if client is None:
+                    client = self._clients[pid] = boto3.session.Session().client("s3", **self._options)
+        return client
+
+
+def _config(path_style: bool) -> Config:
+    return Config(
+        signature_version="s3v4",
+        connect_timeout=3,
+        read_timeout=30,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        max_pool_connections=20,
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"addressing_style": "path" if path_style else "virtual", "payload_signing_enabled": True},
+    )
+
+
+@contextlib.contextmanager
+def _spooled(data: bytes | BinaryIO, in_memory_bytes: int) -> Iterator[tuple[BinaryIO, str, int]]:
+    """A copy that can be sent again, its SHA-256 and size: both must be known before the first byte goes."""
+    if isinstance(data, bytes):
+        yield io.BytesIO(data), hashlib.sha256(data).hexdigest(), len(data)
+        return
+    digest = hashlib.sha256()
+    with tempfile.SpooledTemporaryFile(max_size=in_memory_bytes) as file:
+        for chunk in chunks_of(data):
+            digest.update(chunk)
+            file.write(chunk)
+        byte_size = file.tell()
+        file.seek(0)
+        yield file, digest.hexdigest(), byte_size  # type: ignore[misc]  # it is one but for its name
+
+
+@contextlib.contextmanager
+def _named_errors(key: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") in _GONE:
+            raise OutputNotFound(f"There is no object {key}.") from error
+        raise StorageUnavailable("The object store refused a request.") from error
+    except (BotoCoreError, HTTPClientError, boto3.exceptions.Boto3Error) as error:
+        raise StorageUnavailable("The object store does not answer.") from error
