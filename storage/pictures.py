@@ -28,7 +28,7 @@ _MEDIA_TYPES = {
 }
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 _MODES = frozenset(
-    "1 L LA La P PA RGB RGBA RGBa RGBX CMYK YCbCr HSV I I;16 I;16B I;16L I;16N".split(),
+    ["1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV", "I", "I;16", "I;16B", "I;16L", "I;16N"],
 )
 _ORIENTATION, _TILE_WIDTH, _TILE_LENGTH = 0x0112, 322, 323
 _UPRIGHT = {
@@ -118,10 +118,7 @@ def _too_large(max_pixels: int) -> PictureTooLarge:
 def _orientation(image: Image.Image) -> int:
     """EXIF's orientation, 1 to 8; 1 where the block is missing or damaged, which spoils no pixel."""
     try:
-        value = image.getexif().get(_MODES = frozenset(
-    "1 L LA La P PA RGB RGBA RGBa RGBX CMYK YCbCr HSV I I;16 I;16B I;16L I;16N".split(),
-)
-_ORIENTATION, 1)
+        value = image.getexif().get(_ORIENTATION, 1)
     except Exception:  # noqa: BLE001 - as above
         return 1
     return value if isinstance(value, int) and value in _UPRIGHT else 1
