@@ -27,28 +27,8 @@ _VALKEY_PORT = 16379
 _START_S = 60.0
 _GRACE_S = 15.0
 _PYTHON = (sys.executable, "-P", "-m")  # -P: modules never come from the current folder
-_API = (
-    *_PYTHON,
-    "gunicorn",
-    "api.wsgi:app",
-    "--worker-class",
-    "gthread",
-    "--workers",
-    "1",
-    "--threads",
-    "32",
-)
-_CELERY = (
-    *_PYTHON,
-    "celery",
-    "-A",
-    "workers.celery_app",
-    "worker",
-    "--pool",
-    "prefork",
-    "--concurrency",
-    "1",
-)
+_API = "gunicorn api.wsgi:app --no-control-socket --worker-class gthread --threads 32 --graceful-timeout 2"
+_WORKER = "celery -A workers.celery_app worker --pool prefork --concurrency 1 --loglevel INFO"
 
 
 class ServiceFailed(Exception):
@@ -171,10 +151,9 @@ def _start_all(service: Service, api_fd: int) -> None:
     if "EDITQ_REDIS_URL" not in service.env:
         _start_valkey(service)
     service.run_once("release", (*_PYTHON, "workers.release"))
-    bind = ("--bind", f"fd://{api_fd}", "--graceful-timeout", "2")
-    service.start("api", (*_API, *bind), fds=(api_fd,))
+    service.start("api", (*_PYTHON, *_API.split(), "--bind", f"fd://{api_fd}"), fds=(api_fd,))
     for queue in ("gpu", "cpu"):
-        service.start(queue, (*_CELERY, "-Q", queue, "--hostname", f"{queue}@%h", "--loglevel", "INFO"))
+        service.start(queue, (*_PYTHON, *_WORKER.split(), "-Q", queue, "--hostname", f"{queue}@%h"))
     with httpx.Client(base_url=service.address, timeout=5.0, trust_env=False) as http:
         service.await_("api", lambda: _is_ready(http), what="the API is not ready")
         service.await_("gpu", lambda: _gpu_present(http), what="the GPU worker is not there")
