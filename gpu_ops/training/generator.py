@@ -1,0 +1,157 @@
+"""Adversarial training of the generator, resumable to identical numbers.
+
+python -m gpu_ops.training.generator --data DIR --out DIR --kimg 400
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+
+from gpu_ops.training import adversarial
+from gpu_ops.training.pictures import Pictures, step_rng
+from gpu_ops.training.state import PATH_LENGTH_INTERVAL, R1_INTERVAL, TrainingState
+
+
+class NonFiniteError(ArithmeticError):
+    """A loss is not finite; the state is spoilt, and its last checkpoint is the way back."""
+
+
+@dataclass(frozen=True)
+class TrainingProgress:
+    """One finished step; losses are unitless, and the lazy ones are there in their steps only."""
+
+    step: int
+    total: int
+    losses: dict[str, float]
+
+
+def train(state: TrainingState, pictures: Pictures, total: int) -> Iterator[TrainingProgress]:
+    """Train from state.step up to total steps, and change state in place.
+
+    Yields TrainingProgress after each step; between two yields state may be saved. Losses: generator,
+    discriminator, real_score, fake_score, and r1 and path_length in the steps that have them.
+    Raises ValueError where the pictures have another size than the model; NonFiniteError.
+    Source: Karras et al. 2020 (StyleGAN2). Departure: with shared_fakes the two networks are updated
+    from the same fakes at once, where the published order draws fakes for each in turn; that saves a
+    sixth of the work.
+    """
+    if pictures.resolution != state.config.model.resolution:
+        raise ValueError(f"pictures of {pictures.resolution} px for {state.config.model}")
+    while state.step < total:
+        losses = _step(state, pictures)
+        if not all(math.isfinite(value) for value in losses.values()):
+            raise NonFiniteError(f"step {state.step}: {losses}")
+        state.update_average()
+        state.step += 1
+        yield TrainingProgress(state.step, total, losses)
+
+
+def _step(state: TrainingState, pictures: Pictures) -> dict[str, float]:
+    config = state.config
+    rng = step_rng(config.seed, state.step, state.device)
+    real = pictures.batch(config.seed, state.step, config.batch).to(state.device)
+    both = _both_at_once if config.shared_fakes else _one_after_the_other
+    losses = both(state, real, rng)
+    if config.pl_weight and state.step % PATH_LENGTH_INTERVAL == 0:
+        losses["path_length"] = _path_length_step(state, rng)
+    if state.step % R1_INTERVAL == 0:
+        losses["r1"] = _r1_step(state, real)
+    return {name: float(value) for name, value in losses.items()}
+
+
+def _autocast(state: TrainingState) -> AbstractContextManager[None]:
+    low = state.config.precision == "bf16"
+    return torch.autocast(state.device.type, torch.bfloat16, enabled=low)
+
+
+def _fakes(state: TrainingState, rng: torch.Generator) -> torch.Tensor:
+    config = state.config
+    w_plus = adversarial.sample_w_plus(state.generator, config.batch, config.style_mixing, rng)
+    adversarial.track_w_avg(state.generator, w_plus)
+    return state.generator.synthesise(w_plus, "random", rng).picture
+
+
+def _both_at_once(state: TrainingState, real: torch.Tensor, rng: torch.Generator) -> dict[str, torch.Tensor]:
+    with _autocast(state):
+        fake = _fakes(state, rng)  # [N, 3, H, W]
+        seen = fake.detach().requires_grad_()
+        fake_scores = state.discriminator(seen)
+        generator_loss = adversarial.generator_loss(fake_scores)
+        # the scores' graph serves both losses: one for the picture's gradient, one for the weights'
+        (gradient,) = torch.autograd.grad(generator_loss, seen, retain_graph=True)
+        real_scores = state.discriminator(real)
+        loss = adversarial.discriminator_loss(real_scores, fake_scores)
+    weights = list(state.discriminator.parameters())
+    for weight, slope in zip(weights, torch.autograd.grad(loss, weights), strict=True):
+        weight.grad = slope
+    _finish(state.discriminator_adam)
+    torch.autograd.backward(fake, gradient)
+    _finish(state.generator_adam)
+    return _losses(generator_loss, loss, real_scores, fake_scores)
+
+
+def _one_after_the_other(
+    state: TrainingState, real: torch.Tensor, rng: torch.Generator
+) -> dict[str, torch.Tensor]:
+    state.discriminator.requires_grad_(False)
+    with _autocast(state):
+        generator_loss = adversarial.generator_loss(state.discriminator(_fakes(state, rng)))
+    torch.autograd.backward(generator_loss)
+    state.discriminator.requires_grad_(True)
+    _finish(state.generator_adam)
+    with _autocast(state):
+        with torch.no_grad():
+            fake = _fakes(state, rng)
+        fake_scores = state.discriminator(fake)
+        real_scores = state.discriminator(real)
+        loss = adversarial.discriminator_loss(real_scores, fake_scores)
+    torch.autograd.backward(loss)
+    _finish(state.discriminator_adam)
+    return _losses(generator_loss, loss, real_scores, fake_scores)
+
+
+def _losses(
+    generator: torch.Tensor, discriminator: torch.Tensor, real: torch.Tensor, fake: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    return {
+        "generator": generator.detach(),
+        "discriminator": discriminator.detach(),
+        "real_score": real.detach().mean(),
+        "fake_score": fake.detach().mean(),
+    }
+
+
+def _path_length_step(state: TrainingState, rng: torch.Generator) -> torch.Tensor:
+    config = state.config
+    with _autocast(state):
+        w_plus = adversarial.sample_w_plus(
+            state.generator, max(config.batch // 2, 1), config.style_mixing, rng
+        )
+        penalty, state.mean_length = adversarial.path_length_penalty(
+            state.generator, w_plus, state.mean_length, rng
+        )
+    torch.autograd.backward(penalty * (config.pl_weight * PATH_LENGTH_INTERVAL))
+    _finish(state.generator_adam)
+    return penalty.detach()
+
+
+def _r1_step(state: TrainingState, real: torch.Tensor) -> torch.Tensor:
+    # outside autocast: squared gradients of single pixels are too small for low precision
+    penalty = adversarial.r1_penalty(state.discriminator, real, state.config.gamma)
+    torch.autograd.backward(penalty * R1_INTERVAL)
+    _finish(state.discriminator_adam)
+    return penalty.detach()
+
+
+def _finish(adam: torch.optim.Adam) -> None:
+    adam.step()
+    adam.zero_grad(set_to_none=True)
+
+
+if __name__ == "__main__":
+    from gpu_ops.training.commands import main
+
+    main()

@@ -1,0 +1,58 @@
+"""The training set, and the order in which it is seen."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+
+class Pictures:
+    """Pictures [n, H, W, 3] uint8, read from a memory-mapped pictures.npy as they are needed."""
+
+    def __init__(self, data: npt.NDArray[np.uint8]) -> None:
+        if data.ndim != 4 or data.shape[3] != 3 or data.dtype != np.uint8:
+            raise ValueError(f"pictures must be uint8 [n, H, W, 3], not {data.dtype} {data.shape}")
+        if data.shape[1] != data.shape[2]:
+            raise ValueError(f"pictures must be square, not {data.shape[1]} x {data.shape[2]}")
+        self.data = data
+
+    @classmethod
+    def open(cls, folder: Path) -> "Pictures":
+        """Open folder/pictures.npy."""
+        return cls(np.load(folder / "pictures.npy", mmap_mode="r", allow_pickle=False))
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    @property
+    def resolution(self) -> int:
+        """Height and width in pixels."""
+        return int(self.data.shape[1])
+
+    def batch(self, seed: int, step: int, size: int) -> torch.Tensor:
+        """Return the pictures of one step, [size, 3, H, W] float32 in [-1, 1], channels_last."""
+        indices = order(len(self), seed, step * size, size)
+        stacked = torch.from_numpy(self.data[indices])  # [N, H, W, 3]
+        return stacked.permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1  # [N, 3, H, W]
+
+
+def order(count: int, seed: int, start: int, size: int) -> npt.NDArray[np.int64]:
+    """Return the indices at positions [start, start + size) of an endless sequence of shuffles.
+
+    It depends on its arguments alone, so a resumed run sees what an unbroken one would have seen.
+    """
+    positions = np.arange(start, start + size)
+    epochs = positions // count
+    indices = np.empty(size, dtype=np.int64)
+    for epoch in np.unique(epochs):
+        shuffled = np.random.default_rng([seed, int(epoch)]).permutation(count)
+        chosen = epochs == epoch
+        indices[chosen] = shuffled[positions[chosen] % count]
+    return indices
+
+
+def step_rng(seed: int, step: int, device: torch.device) -> torch.Generator:
+    """Return the source of all random numbers of one step; a function of (seed, step) alone."""
+    state = np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0]
+    return torch.Generator(device).manual_seed(int(state >> np.uint64(1)))

@@ -1,0 +1,127 @@
+"""What a training run of the generator is made of, and its checkpoint."""
+
+import copy
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gpu_ops.stylegan2.discriminator import Discriminator
+from gpu_ops.stylegan2.generator import Generator, GeneratorConfig
+
+R1_INTERVAL = 16
+PATH_LENGTH_INTERVAL = 4
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Everything that the numbers of a run depend on, its pictures and its length aside.
+
+    precision "bf16" runs the convolutions from 8 x 8 up in bfloat16; R1 is always in float32.
+    shared_fakes lets one set of fakes serve both networks in a step.
+    """
+
+    model: GeneratorConfig = field(default_factory=GeneratorConfig)
+    batch: int = 32
+    lr: float = 0.0025
+    gamma: float = 0.05
+    pl_weight: float = 2.0
+    style_mixing: float = 0.9
+    seed: int = 0
+    precision: str = "bf16"
+    shared_fakes: bool = True
+
+
+def lazy_adam(parameters: Iterable[torch.nn.Parameter], lr: float, interval: int | None) -> torch.optim.Adam:
+    """Return Adam with betas (0, 0.99), corrected for a regulariser that steps every interval steps."""
+    ratio = 1.0 if interval is None else interval / (interval + 1)
+    return torch.optim.Adam(parameters, lr=lr * ratio, betas=(0.0, 0.99**ratio), eps=1e-8, fused=True)
+
+
+class TrainingState:
+    """Networks, their moving average, optimisers, and the step: what a checkpoint holds."""
+
+    def __init__(self, config: TrainingConfig, device: torch.device | str = "cpu") -> None:
+        self.config = config
+        self.device = torch.device(device)
+        with torch.random.fork_rng():
+            torch.manual_seed(config.seed)
+            self.generator = Generator(config.model).to(self.device)
+            model = config.model
+            self.discriminator = Discriminator(model.resolution, model.channel_base, model.channel_max).to(
+                self.device
+            )
+        self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        self.step = 0
+        self.mean_length = torch.zeros([], device=self.device)
+        interval = PATH_LENGTH_INTERVAL if config.pl_weight else None
+        self.generator_adam = lazy_adam(self.generator.parameters(), config.lr, interval)
+        self.discriminator_adam = lazy_adam(self.discriminator.parameters(), config.lr, R1_INTERVAL)
+
+    @property
+    def pictures_seen(self) -> int:
+        """How many real pictures the steps so far have shown."""
+        return self.step * self.config.batch
+
+    def update_average(self) -> None:
+        """Move the average towards the generator: half-life batch * 10 / 32 thousand pictures.
+
+        Early on the half-life is a twentieth of the pictures seen, so that short runs are averages of
+        their end and not of their start.
+        """
+        batch = self.config.batch
+        seen = self.pictures_seen + batch
+        half_life = min(batch * 10_000 / 32, seen * 0.05)
+        weight = 1 - 0.5 ** (batch / max(half_life, 1e-8))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.generator.parameters()), weight)
+            for mine, theirs in zip(self.average.buffers(), self.generator.buffers(), strict=True):
+                mine.copy_(theirs)
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, whole or not at all.
+
+        Random numbers and the order of the data are functions of (seed, step), so the step stands for
+        the states of both.
+        """
+        unfinished = path.with_name(path.name + ".unfinished")
+        torch.save(
+            {
+                "config": asdict(self.config),
+                "step": self.step,
+                "mean_length": self.mean_length,
+                "generator": self.generator.state_dict(),
+                "discriminator": self.discriminator.state_dict(),
+                "average": self.average.state_dict(),
+                "generator_adam": self.generator_adam.state_dict(),
+                "discriminator_adam": self.discriminator_adam.state_dict(),
+            },
+            unfinished,
+        )
+        unfinished.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint.
+
+        Raises ValueError where its model, batch or seed differ from this run's. The other settings may
+        be changed between runs: this run's apply.
+        """
+        saved: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+        mine = asdict(self.config)
+        for name in ("model", "batch", "seed"):
+            if saved["config"][name] != mine[name]:
+                raise ValueError(f"{path}: {name} was {saved['config'][name]}, not {mine[name]}")
+        self.step = saved["step"]
+        self.mean_length = saved["mean_length"]
+        self.generator.load_state_dict(saved["generator"])
+        self.discriminator.load_state_dict(saved["discriminator"])
+        self.average.load_state_dict(saved["average"])
+        for adam, name in (
+            (self.generator_adam, "generator_adam"),
+            (self.discriminator_adam, "discriminator_adam"),
+        ):
+            settings = {key: adam.param_groups[0][key] for key in ("lr", "betas")}
+            adam.load_state_dict(saved[name])
+            adam.param_groups[0].update(settings)

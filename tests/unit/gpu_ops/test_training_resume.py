@@ -1,0 +1,70 @@
+"""A run that was cut and resumed gives the numbers of an unbroken one, bit for bit."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gpu_ops.stylegan2.generator import GeneratorConfig
+from gpu_ops.training.generator import TrainingProgress, train
+from gpu_ops.training.pictures import Pictures, order
+from gpu_ops.training.state import TrainingConfig, TrainingState
+
+MODEL = GeneratorConfig(resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=8)
+
+
+def pictures() -> Pictures:
+    noise = np.random.default_rng(1).integers(0, 256, (11, 16, 16, 3), dtype=np.uint8)
+    return Pictures(noise)
+
+
+def state_tensors(state: TrainingState) -> dict[str, torch.Tensor]:
+    named = {"mean_length": state.mean_length}
+    for name in ("generator", "discriminator", "average"):
+        for key, value in getattr(state, name).state_dict().items():
+            named[f"{name}.{key}"] = value
+    for name in ("generator_adam", "discriminator_adam"):
+        for index, moments in getattr(state, name).state_dict()["state"].items():
+            for key, value in moments.items():
+                named[f"{name}.{index}.{key}"] = value
+    return named
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+@pytest.mark.parametrize("shared_fakes", [True, False])
+def test_two_steps_a_resume_and_two_steps_equal_four(
+    tmp_path: Path, precision: str, shared_fakes: bool
+) -> None:
+    config = TrainingConfig(model=MODEL, batch=4, precision=precision, shared_fakes=shared_fakes, seed=3)
+    unbroken = TrainingState(config)
+    whole = list(train(unbroken, pictures(), 4))
+
+    first = TrainingState(config)
+    halves: list[TrainingProgress] = list(train(first, pictures(), 2))
+    first.save(tmp_path / "checkpoint.pt")
+    second = TrainingState(config)
+    second.load(tmp_path / "checkpoint.pt")
+    halves += train(second, pictures(), 4)
+
+    assert [p.losses for p in halves] == [p.losses for p in whole]
+    expected, got = state_tensors(unbroken), state_tensors(second)
+    assert expected.keys() == got.keys()
+    for name, value in expected.items():
+        assert torch.equal(got[name], value), name
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
+    config = TrainingConfig(model=MODEL, batch=4)
+    TrainingState(config).save(tmp_path / "checkpoint.pt")
+    other = TrainingState(replace(config, model=replace(MODEL, w_dim=4, z_dim=4)))
+    with pytest.raises(ValueError, match="model"):
+        other.load(tmp_path / "checkpoint.pt")
+
+
+def test_each_epoch_shows_every_picture_once() -> None:
+    seen = np.concatenate([order(11, 5, start, 4) for start in range(0, 44, 4)])
+    for epoch in range(4):
+        assert sorted(seen[11 * epoch : 11 * (epoch + 1)]) == list(range(11))
+    assert list(seen[:11]) != list(seen[11:22])
