@@ -1,0 +1,137 @@
+"""A model as a folder: model.json, and safetensors files by role.
+
+model.json   name, resolution_px, parts [{id, name, colour}], groups, files {role: filename}, description
+generator    StyleGAN2        segmenter   the segmentation branch
+perceptual   the bundled backbone         judge   the independent scorer (optional)
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from gpu_ops.errors import WeightsError
+from gpu_ops.judge import Judge
+from gpu_ops.perceptual import Perceptual, load_backbone, load_bundled
+from gpu_ops.prior import WhitenedPrior
+from gpu_ops.segmenter import Segmenter, SegmenterConfig
+from gpu_ops.stylegan2.files import load_generator
+from gpu_ops.stylegan2.generator import Generator
+
+M = TypeVar("M", bound=nn.Module)
+
+DESCRIPTION = "model.json"
+CONFIG_KEY = "config"
+
+
+@dataclass
+class Bundle:
+    """All networks of a model, frozen and on one device. `judge` is None where a model has none."""
+
+    generator: Generator
+    segmenter: Segmenter
+    perceptual: Perceptual
+    judge: Judge | None
+    prior: WhitenedPrior
+    resolution_px: int
+    parts: list[str]
+    description: dict[str, Any]
+    device: torch.device
+
+    @torch.no_grad()
+    def draw(self, w_plus: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pictures [N, 3, R, R] about [-1, 1] and masks int64 [N, R, R] of w_plus [N, L, D]."""
+        output = self.generator.synthesise(w_plus)
+        return output.picture, self.segmenter.predict(output.features)
+
+
+def load_bundle(
+    folder: Path, device: str | torch.device = "cpu", perceptual_weights: Path | None = None
+) -> Bundle:
+    """Read a model's folder; perceptual_weights replaces the bundled backbone by a calibrated one.
+
+    Raises WeightsError naming the file that is missing or does not fit.
+    """
+    description = read_description(folder)
+    files = {role: folder / name for role, name in description["files"].items()}
+    missing = [str(path.name) for path in files.values() if not path.is_file()]
+    if missing or not {"generator", "segmenter"} <= files.keys():
+        raise WeightsError(f"the model {folder.name} lacks {', '.join(missing) or 'generator or segmenter'}")
+    try:
+        generator = load_generator(files["generator"])
+        segmenter = load_segmenter(files["segmenter"])
+        judge = load_judge(files["judge"]) if "judge" in files else None
+    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"the model {folder.name} cannot be read: {error}") from error
+    perceptual = (
+        load_backbone(perceptual_weights) if perceptual_weights else load_bundled(files["perceptual"])
+    )
+    place = torch.device(device)
+    for network in (generator, segmenter, perceptual, judge):
+        if network is not None:
+            network.to(place)
+    return Bundle(
+        generator=generator,
+        segmenter=segmenter,
+        perceptual=perceptual,
+        judge=judge,
+        prior=WhitenedPrior.fit(generator),
+        resolution_px=generator.config.resolution,
+        parts=[part["name"] for part in description["parts"]],
+        description=description,
+        device=place,
+    )
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """The model.json of a folder. Raises WeightsError."""
+    try:
+        description: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text())
+        [description[key] for key in ("name", "resolution_px", "parts", "groups", "files")]
+    except (OSError, ValueError, KeyError) as error:
+        raise WeightsError(f"{folder} holds no readable {DESCRIPTION}: {error}") from error
+    return description
+
+
+def load_segmenter(path: Path) -> Segmenter:
+    config, tensors = load_network(path)
+    shape = {**config, "channels": tuple(config["channels"]), "widths": tuple(config["widths"])}
+    return _frozen(Segmenter(SegmenterConfig(**shape)), tensors)
+
+
+def load_judge(path: Path) -> Judge:
+    config, tensors = load_network(path)
+    return _frozen(Judge(**config), tensors)
+
+
+def save_network(
+    path: Path, network: nn.Module, config: dict[str, Any], *, half: bool = False, key: str = CONFIG_KEY
+) -> None:
+    """Write a network's tensors, whole or not at all, with its configuration in the metadata."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    if half:
+        tensors = {name: t.half() if t.is_floating_point() else t for name, t in tensors.items()}
+    unfinished = path.with_name(path.name + ".unfinished")
+    save_file(tensors, unfinished, metadata={key: json.dumps(config)})
+    unfinished.replace(path)
+
+
+def load_network(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """The configuration and float32 tensors that save_network wrote."""
+    with safe_open(path, framework="pt") as file:
+        config: dict[str, Any] = json.loads(file.metadata()[CONFIG_KEY])
+        names = list(file.keys())
+        tensors = {name: file.get_tensor(name) for name in names}
+    return config, {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+
+
+def _frozen(network: M, tensors: dict[str, torch.Tensor]) -> M:
+    network.load_state_dict(tensors)
+    network.requires_grad_(False)
+    network.eval()
+    return network

@@ -1,0 +1,154 @@
+"""Editing: the delta_w that makes a picture's segmentation match an edited mask.
+
+Source: Ling et al. 2021 (EditGAN), eqs. 1 to 5. Departure: a prior on delta_w keeps the edited code
+among those that the generator was trained on (docs/decisions/), off with lambda_prior = 0.
+"""
+
+from collections.abc import Generator as Steps
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+
+from gpu_ops.bundle import Bundle
+from gpu_ops.descent import Descent
+from gpu_ops.errors import MaskUnchangedError, ShapeError
+from gpu_ops.losses import masked, region_cross_entropy, squared_error
+from gpu_ops.picture import Picture, to_uint8
+from gpu_ops.progress import Progress, State
+from gpu_ops.roi import default_buffer_px, region_of_interest
+from gpu_ops.score import score_edit
+
+
+@dataclass(frozen=True)
+class EditWeights:
+    """lambda_rgb times the perceptual backbone's recorded factor weighs L_RGB."""
+
+    rgb: float = 15.0
+    ce: float = 1.0
+    prior: float = 0.15
+
+
+@dataclass(frozen=True)
+class EditResult:
+    """delta_w float32 [N, L, D]; pictures and inverted uint8 [N, H, W, 3]; masks uint8 [N, H, W]."""
+
+    delta_w: torch.Tensor
+    pictures: Picture
+    masks: Picture
+    inverted: Picture
+    masks_before: Picture
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+
+
+class EditObjective:
+    """The losses of one edit of N pictures, with all that stays constant computed once."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        w_plus: torch.Tensor,
+        target: torch.Tensor,
+        q_edit: tuple[int, ...],
+        weights: EditWeights,
+        buffer_px: int,
+    ) -> None:
+        self.bundle, self.w_plus, self.weights = bundle, w_plus, weights
+        self.inverted, self.mask_before = bundle.draw(w_plus)  # [N, 3, R, R], [N, R, R]
+        if bool((self.mask_before == target).flatten(1).all(dim=1).any()):
+            raise MaskUnchangedError("the mask asked for is the mask that the picture has already")
+        self.target = target
+        self.roi = region_of_interest(self.mask_before, target, q_edit, buffer_px)  # [N, R, R]
+        self.outside = ~self.roi
+        self.pixels = self.roi.flatten().nonzero()[:, 0]  # [P]
+        self.item = self.pixels // self.roi[0].numel()  # [P]
+        self.wanted = target.flatten()[self.pixels]  # [P]
+        self.count = self.roi.flatten(1).sum(dim=1)  # [N]
+        self.kept = masked(self.inverted, self.outside)
+        with torch.no_grad():
+            self.kept_features = bundle.perceptual.features(self.kept)
+
+    def losses(self, delta_w: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """Each loss [N], and the picture [N, 3, R, R], at delta_w [N, L, D]."""
+        bundle, weights = self.bundle, self.weights
+        drawn = bundle.generator.synthesise(self.w_plus + delta_w)
+        kept = masked(drawn.picture, self.outside)
+        lpips = bundle.perceptual.distance(bundle.perceptual.features(kept), self.kept_features)
+        rgb = lpips + squared_error(kept, self.kept)
+        logits = bundle.segmenter.logits_at(drawn.features, self.pixels)
+        ce = region_cross_entropy(logits, self.wanted, self.item, self.count)
+        prior = bundle.prior.penalty(delta_w)
+        total = weights.rgb * bundle.perceptual.lambda_factor * rgb + weights.ce * ce + weights.prior * prior
+        return {"total": total, "rgb": rgb, "ce": ce, "prior": prior}, drawn.picture
+
+
+def edit(
+    bundle: Bundle,
+    w_plus: torch.Tensor,
+    target_masks: Picture,
+    q_edit: tuple[int, ...],
+    *,
+    steps: int = 100,
+    lr: float = 0.02,
+    lambda_rgb: float = 15.0,
+    lambda_ce: float = 1.0,
+    lambda_prior: float = 0.15,
+    buffer_px: int | None = None,
+    resume: State | None = None,
+) -> Steps[Progress, None, EditResult]:
+    """Find the editing vector that makes the segmentation match target_masks around the parts q_edit.
+
+    w_plus        [N, L, D] float32, codes to edit; not modified
+    target_masks  [N, R, R] uint8, part ids in [0, K)
+    q_edit        part ids that the edit is about
+    lr            Adam step size, in W+ units
+    buffer_px     widening of the region; by default 5 px at 512 px, scaled, at least 1
+
+    Yields Progress after each step; losses are unitless, averaged over N. Returns the lowest-loss step
+    of each item. Raises ShapeError and MaskUnchangedError before the first step; NonFiniteError.
+    """
+    size, count = bundle.resolution_px, len(w_plus)
+    if target_masks.shape != (count, size, size):
+        raise ShapeError(f"masks are {list(target_masks.shape)}, expected {[count, size, size]}")
+    if int(target_masks.max()) >= len(bundle.parts):
+        raise ShapeError(f"part ids must be below {len(bundle.parts)}, found {int(target_masks.max())}")
+    target = torch.from_numpy(target_masks).to(bundle.device).long()
+    buffer = default_buffer_px(size) if buffer_px is None else buffer_px
+    weights = EditWeights(lambda_rgb, lambda_ce, lambda_prior)
+    objective = EditObjective(bundle, w_plus, target, q_edit, weights, buffer)
+    descent = Descent(torch.zeros_like(w_plus))
+    if resume is not None:
+        descent.restore(resume)
+    while descent.step < steps:
+        losses, drawn = objective.losses(descent.value)
+        descent.descend(losses["total"], lr)
+        yield Progress(
+            step=descent.step,
+            total=steps,
+            losses={name: float(value.detach().mean()) for name, value in losses.items()},
+            state=descent.state,
+            preview=partial(to_uint8, drawn.detach()),
+        )
+    return _finish(objective, descent, q_edit)
+
+
+def _finish(objective: EditObjective, descent: Descent, q_edit: tuple[int, ...]) -> EditResult:
+    drawn, masks = objective.bundle.draw(objective.w_plus + descent.best)
+    result = EditResult(
+        delta_w=descent.best,
+        pictures=to_uint8(drawn),
+        masks=masks.to(torch.uint8).cpu().numpy(),
+        inverted=to_uint8(objective.inverted),
+        masks_before=objective.mask_before.to(torch.uint8).cpu().numpy(),
+    )
+    target = objective.target.to(torch.uint8).cpu().numpy()
+    for index in range(len(result.pictures)):
+        result.metrics.append(
+            {
+                **score_edit(objective.bundle, result, target, q_edit, index),
+                "loss_first": float(descent.first_loss[index]),
+                "loss_last": float(descent.best_loss[index]),
+            }
+        )
+    return result

@@ -1,0 +1,169 @@
+"""The segmentation branch: part logits from the generator's features.
+
+An ensemble of small per-pixel classifiers on all features, brought to picture size and concatenated.
+The first layer is linear and so is resizing: it is applied at each map's own resolution and the results
+are resized, which gives the same numbers for less work.
+Source: Zhang et al. 2021 (DatasetGAN); Ling et al. 2021 (EditGAN).
+"""
+
+from dataclasses import asdict, dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+BATCH_NORM_EPS = 1e-5
+BATCH_NORM_MOMENTUM = 0.1
+
+
+@dataclass(frozen=True)
+class SegmenterConfig:
+    """channels: of each feature map in order; parts: K; classifiers: E; widths of the hidden layers."""
+
+    channels: tuple[int, ...]
+    resolution: int
+    parts: int
+    classifiers: int = 10
+    widths: tuple[int, int] = (128, 32)
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+class EnsembleNorm(nn.Module):
+    """BatchNorm over the rows of x [E, P, C], each of the E classifiers with its own statistics."""
+
+    running_mean: torch.Tensor
+    running_var: torch.Tensor
+
+    def __init__(self, classifiers: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(classifiers, width))
+        self.bias = nn.Parameter(torch.zeros(classifiers, width))
+        self.register_buffer("running_mean", torch.zeros(classifiers, width))
+        self.register_buffer("running_var", torch.ones(classifiers, width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mean, variance = self.running_mean, self.running_var
+        if self.training:
+            mean, variance = x.mean(dim=1), x.var(dim=1, unbiased=False)
+            with torch.no_grad():
+                rows = x.shape[1]
+                self.running_mean.lerp_(mean, BATCH_NORM_MOMENTUM)
+                self.running_var.lerp_(variance * rows / (rows - 1), BATCH_NORM_MOMENTUM)
+        scale = self.weight * (variance + BATCH_NORM_EPS).rsqrt()  # [E, C]
+        return x * scale[:, None] + (self.bias - mean * scale)[:, None]
+
+
+class Segmenter(nn.Module):
+    """E classifiers Linear-ReLU-BatchNorm-Linear-ReLU-BatchNorm-Linear, run side by side."""
+
+    def __init__(self, config: SegmenterConfig) -> None:
+        super().__init__()
+        self.config = config
+        first, second = config.widths
+        total, count = sum(config.channels), config.classifiers
+        self.weight1 = nn.Parameter(_initial(count, first, total))
+        self.bias1 = nn.Parameter(torch.zeros(count, first))
+        self.norm1 = EnsembleNorm(count, first)
+        self.weight2 = nn.Parameter(_initial(count, second, first))
+        self.bias2 = nn.Parameter(torch.zeros(count, second))
+        self.norm2 = EnsembleNorm(count, second)
+        self.weight3 = nn.Parameter(_initial(count, config.parts, second))
+        self.bias3 = nn.Parameter(torch.zeros(count, config.parts))
+
+    def each(self, rows: torch.Tensor) -> torch.Tensor:
+        """Logits [E, P, K] of every classifier for rows of concatenated features, [P, C] or [E, P, C]."""
+        if rows.dim() == 2:
+            rows = rows.expand(self.config.classifiers, -1, -1)
+        return self._rest(torch.baddbmm(self.bias1[:, None], rows, self.weight1.mT))
+
+    def _rest(self, hidden: torch.Tensor) -> torch.Tensor:
+        """All that follows the first linear layer: [E, P, H1] -> [E, P, K]."""
+        hidden = self.norm1(F.relu(hidden))
+        hidden = torch.baddbmm(self.bias2[:, None], hidden, self.weight2.mT)  # [E, P, H2]
+        hidden = self.norm2(F.relu(hidden))
+        return torch.baddbmm(self.bias3[:, None], hidden, self.weight3.mT)  # [E, P, K]
+
+    def logits_at(self, features: list[torch.Tensor], pixels: torch.Tensor) -> torch.Tensor:
+        """Logits [P, K], averaged over the classifiers, of the pixels alone.
+
+        features  [N, C, r, r] each, as the generator gives them
+        pixels    int64 [P], indices into the flattened [N, R, R] pictures
+        """
+        count, size = self.config.classifiers, self.config.resolution
+        hidden = self.bias1.flatten().expand(len(pixels), -1)  # [P, E * H1]
+        start = 0
+        for group in _by_resolution(features):
+            maps = torch.cat(group, dim=1)  # [N, C, r, r]
+            stop = start + maps.shape[1]
+            weight = self.weight1[:, :, start:stop].flatten(0, 1)  # [E * H1, C]
+            start = stop
+            rows = maps.permute(0, 2, 3, 1)  # [N, r, r, C]
+            if rows.shape[0] * rows.shape[1] * rows.shape[2] <= len(pixels):
+                hidden = hidden + resize_at(rows @ weight.T, pixels, size)
+            else:
+                hidden = hidden + resize_at(rows, pixels, size) @ weight.T
+        return self._rest(hidden.reshape(len(pixels), count, -1).transpose(0, 1)).mean(dim=0)
+
+    def logits(self, features: list[torch.Tensor]) -> torch.Tensor:
+        """Logits [N, K, R, R] of whole pictures, averaged over the classifiers."""
+        items, size = features[0].shape[0], self.config.resolution
+        pixels = torch.arange(items * size * size, device=features[0].device)
+        flat = self.logits_at(features, pixels)  # [N * R * R, K]
+        return flat.reshape(items, size, size, -1).permute(0, 3, 1, 2)
+
+    def predict(self, features: list[torch.Tensor]) -> torch.Tensor:
+        """The likeliest part of each pixel: int64 [N, R, R]."""
+        return self.logits(features).argmax(dim=1)
+
+
+def concatenated(features: list[torch.Tensor], size: int) -> torch.Tensor:
+    """All features resized (bilinear) to size and concatenated: [N, size, size, C]."""
+    resized = [
+        F.interpolate(maps, size=(size, size), mode="bilinear", align_corners=False) for maps in features
+    ]
+    return torch.cat(resized, dim=1).permute(0, 2, 3, 1)
+
+
+def resize_at(rows: torch.Tensor, pixels: torch.Tensor, size: int) -> torch.Tensor:
+    """Bilinear resize of rows [N, r, r, C] to size, read at pixels alone: [P, C]."""
+    small = rows.shape[1]
+    flat = rows.flatten(0, 2)  # [N * r * r, C]
+    if small == size:
+        return flat[pixels]
+    item = pixels // (size * size)
+    top, bottom, down = _neighbours(pixels // size % size, small, size)
+    left, right, across = _neighbours(pixels % size, small, size)
+    down, across = down[:, None].to(rows), across[:, None].to(rows)
+
+    def at(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        return flat[(item * small + y) * small + x]
+
+    upper = torch.lerp(at(top, left), at(top, right), across)
+    lower = torch.lerp(at(bottom, left), at(bottom, right), across)
+    resized: torch.Tensor = torch.lerp(upper, lower, down)
+    return resized
+
+
+def _neighbours(at: torch.Tensor, small: int, size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The two coordinates between which `at` lies in the smaller map, and the way from one to the other."""
+    place = ((at.double() + 0.5) * small / size - 0.5).clamp(min=0)
+    low = place.floor().long()
+    return low, (low + 1).clamp(max=small - 1), place - low
+
+
+def _by_resolution(features: list[torch.Tensor]) -> list[list[torch.Tensor]]:
+    """Neighbouring maps of one size together; the order of channels stays."""
+    groups: list[list[torch.Tensor]] = []
+    for maps in features:
+        if groups and groups[-1][0].shape[-1] == maps.shape[-1]:
+            groups[-1].append(maps)
+        else:
+            groups.append([maps])
+    return groups
+
+
+def _initial(classifiers: int, outputs: int, inputs: int) -> torch.Tensor:
+    """He initialisation, independent for each classifier: [E, outputs, inputs]."""
+    return torch.randn(classifiers, outputs, inputs) * (2 / inputs) ** 0.5

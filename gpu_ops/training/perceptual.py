@@ -1,0 +1,127 @@
+"""Training the bundled perceptual backbone: a SqueezeNet that reads a scene's attributes off its picture.
+
+    python -m gpu_ops.training.perceptual --data DIR --out perceptual.safetensors
+
+Its features must tell apart what people would, so it learns colours, lights, sizes and places of things;
+it never sees a mask. Pictures are spoiled and partly blanked, as the edit's loss will show them.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import gpu_ops.torchvision_shim  # noqa: F401  before torchvision
+from gpu_ops.bundle import save_network
+from gpu_ops.picture import Picture, to_tensor
+from gpu_ops.progress import Progress
+from gpu_ops.training.spoil import spoil
+
+from torchvision.models import squeezenet1_1  # isort: skip
+
+BATCH = 64
+HIGHEST_LR = 1.5e-3
+NAME = "squeezenet1_1, trained on the attributes of rendered cars, uncalibrated"
+Attributes = npt.NDArray[np.float32]
+
+
+class AttributeReader(nn.Module):
+    """SqueezeNet 1.1 features, pooled, and a linear head; pictures as lpips scales them."""
+
+    shift: torch.Tensor
+    scale: torch.Tensor
+
+    def __init__(self, attributes: int) -> None:
+        super().__init__()
+        self.features: nn.Module = squeezenet1_1(weights=None).features
+        self.head = nn.Linear(512 * 4, attributes)
+        self.register_buffer("shift", torch.tensor([-0.030, -0.088, -0.188])[:, None, None])
+        self.register_buffer("scale", torch.tensor([0.458, 0.448, 0.450])[:, None, None])
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        deep = self.features((picture - self.shift) / self.scale)  # [N, 512, h, w]
+        guess: torch.Tensor = self.head(F.adaptive_avg_pool2d(deep.float(), 2).flatten(1))
+        return guess
+
+
+def read_attributes(path: Path) -> Attributes:
+    """The scenes of a .jsonl file as standardised numbers [n, A]; names become one column per name."""
+    scenes = [json.loads(line) for line in path.read_text().splitlines()]
+    columns = []
+    for name in sorted(scenes[0].keys() - {"seed"}):
+        values = [scene[name] for scene in scenes]
+        if isinstance(values[0], str):
+            columns += [np.array([value == each for value in values]) for each in sorted(set(values))]
+        else:
+            columns.append(np.array(values))
+    table = np.stack(columns, axis=1).astype(np.float32)
+    standardised: Attributes = (table - table.mean(axis=0)) / (table.std(axis=0) + 1e-6)
+    return standardised
+
+
+def blank(pictures: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Blank a rectangle (mid grey) in about half of pictures [N, 3, H, W]."""
+    size = pictures.shape[-1]
+    keep = torch.ones(len(pictures), 1, size, size)
+    for item in np.flatnonzero(rng.random(len(pictures)) < 0.5):
+        top, left = rng.integers(0, size - 8, 2)
+        height, width = rng.integers(8, size // 2, 2)
+        keep[item, :, top : top + height, left : left + width] = 0
+    return pictures * keep
+
+
+def train_backbone(
+    reader: AttributeReader, pictures: Picture, attributes: Attributes, *, steps: int, seed: int = 0
+) -> Iterator[Progress]:
+    """Regress attributes [n, A] from pictures uint8 [n, H, W, 3], yielding Progress each step."""
+    rng = np.random.default_rng(seed)
+    noise = torch.Generator().manual_seed(seed)
+    optimiser = torch.optim.AdamW(reader.parameters(), lr=HIGHEST_LR, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, HIGHEST_LR, total_steps=steps)
+    reader.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for step in range(1, steps + 1):
+        chosen = np.sort(rng.choice(len(pictures), BATCH, replace=False))
+        x = blank(spoil(to_tensor(pictures[chosen]), rng, noise), rng)
+        with torch.autocast("cpu", torch.bfloat16):
+            guess = reader(x.contiguous(memory_format=torch.channels_last))
+        loss = F.mse_loss(guess.float(), torch.from_numpy(attributes[chosen]))
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        yield Progress(step, steps, {"mse": float(loss.detach())})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with pictures.npy and scenes.jsonl")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--lambda-factor", type=float, default=1.0, help="recorded beside the weights")
+    options = parser.parse_args()
+    torch.manual_seed(options.seed)
+    attributes = read_attributes(options.data / "scenes.jsonl")
+    pictures = np.load(options.data / "pictures.npy", mmap_mode="r")
+    reader = AttributeReader(attributes.shape[1])
+    for progress in train_backbone(reader, pictures, attributes, steps=options.steps, seed=options.seed):
+        if progress.step % 50 == 0:
+            print(f"{progress.step}/{progress.total} mse {progress.losses['mse']:.4f}", flush=True)
+    save_backbone(options.out, reader, options.lambda_factor)
+
+
+def save_backbone(path: Path, reader: AttributeReader, lambda_factor: float) -> None:
+    """Write the features in torchvision's layout, half precision, with name and factor."""
+    features = nn.ModuleDict({"features": reader.features})
+    about = {"name": NAME, "lambda_factor": lambda_factor}
+    save_network(path, features, about, half=True, key="perceptual")
+
+
+if __name__ == "__main__":
+    main()
