@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 from torch import nn
 
 from gpu_ops.errors import WeightsError
 from gpu_ops.judge import Judge
+from gpu_ops.network_file import load_network
 from gpu_ops.perceptual import Perceptual, load_backbone, load_bundled
 from gpu_ops.prior import WhitenedPrior
 from gpu_ops.segmenter import Segmenter, SegmenterConfig
@@ -26,7 +26,6 @@ from gpu_ops.stylegan2.generator import Generator
 M = TypeVar("M", bound=nn.Module)
 
 DESCRIPTION = "model.json"
-CONFIG_KEY = "config"
 
 
 @dataclass
@@ -107,27 +106,6 @@ def load_segmenter(path: Path) -> Segmenter:
 def load_judge(path: Path) -> Judge:
     config, tensors = load_network(path)
     return _frozen(Judge(**config), tensors)
-
-
-def save_network(
-    path: Path, network: nn.Module, config: dict[str, Any], *, half: bool = False, key: str = CONFIG_KEY
-) -> None:
-    """Write a network's tensors, whole or not at all, with its configuration in the metadata."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    if half:
-        tensors = {name: t.half() if t.is_floating_point() else t for name, t in tensors.items()}
-    unfinished = path.with_name(path.name + ".unfinished")
-    save_file(tensors, unfinished, metadata={key: json.dumps(config)})
-    unfinished.replace(path)
-
-
-def load_network(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """The configuration and float32 tensors that save_network wrote."""
-    with safe_open(path, framework="pt") as file:
-        config: dict[str, Any] = json.loads(file.metadata()[CONFIG_KEY])
-        names = list(file.keys())
-        tensors = {name: file.get_tensor(name) for name in names}
-    return config, {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
 
 
 def _frozen(network: M, tensors: dict[str, torch.Tensor]) -> M:

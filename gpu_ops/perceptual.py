@@ -5,7 +5,6 @@ with its calibrated heads. Those weights cannot be shipped, so a SqueezeNet trai
 in lpips's uncalibrated mode (all channels weigh the same) with a recorded factor on its weight.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch import nn
 
 import gpu_ops.torchvision_shim  # noqa: F401  before lpips, which imports torchvision
 from gpu_ops.errors import WeightsError
+from gpu_ops.network_file import load_network
 
 import lpips  # isort: skip
 
@@ -65,9 +65,7 @@ class Perceptual(nn.Module):
 def load_bundled(path: Path) -> Perceptual:
     """The SqueezeNet that comes with a model: half precision, its name and factor in the metadata."""
     try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads(file.metadata()["perceptual"])
-            weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+        about, weights = load_network(path)
         network = Perceptual(
             "squeeze", calibrated=False, name=about["name"], lambda_factor=about["lambda_factor"]
         )

@@ -166,4 +166,5 @@ def _by_resolution(features: list[torch.Tensor]) -> list[list[torch.Tensor]]:
 
 def _initial(classifiers: int, outputs: int, inputs: int) -> torch.Tensor:
     """He initialisation, independent for each classifier: [E, outputs, inputs]."""
-    return torch.randn(classifiers, outputs, inputs) * (2 / inputs) ** 0.5
+    weight: torch.Tensor = torch.randn(classifiers, outputs, inputs) * (2 / inputs) ** 0.5
+    return weight

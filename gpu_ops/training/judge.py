@@ -11,9 +11,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from gpu_ops.bundle import save_network
 from gpu_ops.judge import Judge
 from gpu_ops.metrics import part_ious
+from gpu_ops.network_file import save_network
 from gpu_ops.picture import Picture, to_tensor
 from gpu_ops.progress import Progress
 from gpu_ops.training.spoil import spoil

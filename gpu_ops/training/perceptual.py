@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import gpu_ops.torchvision_shim  # noqa: F401  before torchvision
-from gpu_ops.bundle import save_network
+from gpu_ops.network_file import load_network, save_network
 from gpu_ops.picture import Picture, to_tensor
 from gpu_ops.progress import Progress
 from gpu_ops.training.spoil import spoil
@@ -50,19 +50,26 @@ class AttributeReader(nn.Module):
         return guess
 
 
-def read_attributes(path: Path) -> Attributes:
-    """The scenes of a .jsonl file as standardised numbers [n, A]; names become one column per name."""
+def read_attributes(path: Path) -> tuple[list[str], Attributes]:
+    """The scenes of a .jsonl file: columns' names, and standardised numbers [n, A].
+
+    An attribute that is a word becomes one column `attribute=word` per word.
+    """
     scenes = [json.loads(line) for line in path.read_text().splitlines()]
+    names: list[str] = []
     columns = []
     for name in sorted(scenes[0].keys() - {"seed"}):
         values = [scene[name] for scene in scenes]
         if isinstance(values[0], str):
-            columns += [np.array([value == each for value in values]) for each in sorted(set(values))]
+            words = sorted(set(values))
+            names += [f"{name}={word}" for word in words]
+            columns += [np.array([value == word for value in values]) for word in words]
         else:
+            names.append(name)
             columns.append(np.array(values))
     table = np.stack(columns, axis=1).astype(np.float32)
     standardised: Attributes = (table - table.mean(axis=0)) / (table.std(axis=0) + 1e-6)
-    return standardised
+    return names, standardised
 
 
 def blank(pictures: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
@@ -107,20 +114,27 @@ def main() -> None:
     parser.add_argument("--lambda-factor", type=float, default=1.0, help="recorded beside the weights")
     options = parser.parse_args()
     torch.manual_seed(options.seed)
-    attributes = read_attributes(options.data / "scenes.jsonl")
+    names, attributes = read_attributes(options.data / "scenes.jsonl")
     pictures = np.load(options.data / "pictures.npy", mmap_mode="r")
     reader = AttributeReader(attributes.shape[1])
     for progress in train_backbone(reader, pictures, attributes, steps=options.steps, seed=options.seed):
         if progress.step % 50 == 0:
             print(f"{progress.step}/{progress.total} mse {progress.losses['mse']:.4f}", flush=True)
-    save_backbone(options.out, reader, options.lambda_factor)
+    save_backbone(options.out, reader, names, options.lambda_factor)
 
 
-def save_backbone(path: Path, reader: AttributeReader, lambda_factor: float) -> None:
-    """Write the features in torchvision's layout, half precision, with name and factor."""
-    features = nn.ModuleDict({"features": reader.features})
-    about = {"name": NAME, "lambda_factor": lambda_factor}
-    save_network(path, features, about, half=True, key="perceptual")
+def save_backbone(path: Path, reader: AttributeReader, names: list[str], lambda_factor: float) -> None:
+    """Write the features (torchvision's layout) and the head, half precision, with names and factor."""
+    about = {"name": NAME, "lambda_factor": lambda_factor, "attributes": names}
+    save_network(path, reader, about, half=True)
+
+
+def load_reader(path: Path) -> tuple[AttributeReader, list[str]]:
+    """The whole network, features and head, in evaluation mode, and the attributes' names."""
+    about, tensors = load_network(path)
+    reader = AttributeReader(len(about["attributes"]))
+    reader.load_state_dict(tensors)
+    return reader.eval().requires_grad_(False), about["attributes"]
 
 
 if __name__ == "__main__":
