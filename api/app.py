@@ -1,0 +1,112 @@
+"""The application factory: the one place where the API is wired."""
+
+import json
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, get_type_hints
+
+from flask import Response, current_app, jsonify, request
+from flask.typing import ResponseReturnValue
+from flask_openapi3.models.info import Info
+from flask_openapi3.openapi import OpenAPI
+from pydantic import ValidationError
+
+from api.auth import register_auth
+from api.error_catalogue import error_catalogue
+from api.errors import Problem, problem, register_errors
+from api.health import health
+from api.images import images
+from api.jobs import jobs
+from api.log import register_log
+from api.models import models
+from api.service import Ring, Service
+from api.slots import Slots
+from api.validation import explain
+from api.workers import workers
+from storage.settings import Settings
+from storage.stores import Stores
+
+DOCS = "/docs"
+WAITING_REQUESTS = 16  # gunicorn_conf.py sets it by the number of threads
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+NOTHING = "default-src 'none'; frame-ancestors 'none'; sandbox"
+DOCS_PAGE = (
+    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; font-src 'self'; connect-src 'self'; frame-ancestors 'none'"
+)
+
+
+def create_app(settings: Settings, stores: Stores, ring: Ring) -> OpenAPI:
+    """`ring(queue, job_id)` says that a queue has work; it must be fast and never raise."""
+    app = OpenAPI(
+        __name__,
+        info=Info(
+            title="editq",
+            version=code_version(),
+            description="High-precision semantic image editing, as a queue of jobs.",
+        ),
+        security_schemes={},  # none yet; left out, it would be a null that OpenAPI forbids
+        doc_prefix=DOCS,
+        validation_error_model=Problem,
+        validation_error_callback=_invalid,
+        static_folder=None,
+    )
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.extensions["editq"] = Service(settings, stores, ring, Slots(WAITING_REQUESTS))
+    register_log(app)
+    register_auth(app, settings)
+    register_errors(app, settings.max_body_bytes)
+    for resource in (images, models, jobs, workers, error_catalogue, health):
+        app.register_api(resource)
+    _register_front(app)
+    app.after_request(_harden)
+    return app
+
+
+def code_version() -> str:
+    try:
+        return version("editq")
+    except PackageNotFoundError:
+        return "0"
+
+
+def _invalid(error: ValidationError) -> Response:
+    """flask-openapi3 found the path, query or header of a view wrong: the model named in its hints."""
+    view = current_app.view_functions[request.endpoint or ""]
+    return problem(
+        explain(error, next(hint for hint in get_type_hints(view).values() if hint.__name__ == error.title))
+    )
+
+
+def _register_front(app: OpenAPI) -> None:
+    document = json.dumps(_document(app))
+
+    @app.route("/openapi.json", endpoint="openapi_json")
+    def openapi_json() -> ResponseReturnValue:
+        return Response(document, mimetype="application/json")
+
+    @app.route("/", endpoint="front")
+    def front() -> ResponseReturnValue:
+        return jsonify(name="editq", version=code_version(), docs=f"{DOCS}/swagger", openapi="/openapi.json")
+
+
+def _document(app: OpenAPI) -> dict[str, Any]:
+    """OpenAPI 3.1, without the answer that the framework adds to routes which declare none of 422."""
+    document = app.api_doc
+    for path in document["paths"].values():
+        for operation in path.values():
+            if "application/json" in operation["responses"].get("422", {}).get("content", {}):
+                del operation["responses"]["422"]
+    return document
+
+
+def _harden(answer: Response) -> Response:
+    for name, value in HEADERS.items():
+        answer.headers.setdefault(name, value)
+    page = request.path.startswith(f"{DOCS}/")
+    answer.headers.setdefault("Content-Security-Policy", DOCS_PAGE if page else NOTHING)
+    return answer

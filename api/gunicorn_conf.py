@@ -1,0 +1,26 @@
+"""gunicorn's configuration: threads, for most requests end at once and the rest only wait.
+
+WEB_CONCURRENCY (processes) and PORT are the platform's usual names; the command line wins over all.
+"""
+
+import os
+from typing import Any
+
+from api.slots import Slots
+from storage.settings import Settings
+
+_settings = Settings()
+bind = f"{_settings.host}:{os.environ.get('PORT') or _settings.port}"
+worker_class = "gthread"
+workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+threads = 32
+graceful_timeout = 10
+control_socket_disable = True  # it would be one file for every service of this user
+proc_name = "editq-api"
+
+
+def post_worker_init(worker: Any) -> None:
+    """Half of the threads may wait (streams, long polls); all of them end when the process is to end."""
+    service = worker.wsgi.extensions["editq"]
+    service.slots = Slots(max(1, worker.cfg.threads // 2))
+    service.stopping = lambda: not worker.alive

@@ -1,0 +1,209 @@
+"""/v1/jobs: ask for work, watch it, stop it, fetch what it made."""
+
+import functools
+import time
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+from flask import Response, request
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+from pydantic import BaseModel, ConfigDict, Field, RootModel
+
+from api.body import read_json
+from api.download import send_object
+from api.errors import responses
+from api.events import event_stream
+from api.job_view import JobPage, JobView, job_view, state_tag
+from api.paging import PageQuery, answer, answer_page
+from api.service import service, stores, tenant_id
+from api.submit import check_spec
+from api.validation import read_spec
+from storage.errors import OutputNotFound
+from storage.records import Job, Status
+from storage.specs import JobSpec
+
+QUEUE = "gpu"
+POLL_FIRST_S, POLL_LAST_S = 0.05, 0.5
+
+jobs = APIBlueprint(
+    "jobs",
+    __name__,
+    url_prefix="/v1/jobs",
+    abp_tags=[Tag(name="jobs", description="Work that goes on after the answer.")],
+    abp_responses=responses(403, 422, 503),
+)
+
+
+class JobRequest(RootModel[JobSpec]):
+    """A spec of one of the job kinds."""
+
+
+def reads_json(view: Callable[[JobRequest], Response]) -> Callable[[], Response]:
+    """Parse the body strictly ourselves: the framework's own reading takes text for numbers."""
+
+    @functools.wraps(view)
+    def read() -> Response:
+        return view(JobRequest(read_spec(read_json())))
+
+    read.__delay_validate_request__ = True  # type: ignore[attr-defined]  # flask-openapi3 then leaves it to us
+    return read
+
+
+class JobPath(BaseModel):
+    job_id: str
+
+
+class OutputPath(JobPath):
+    name: str
+
+
+class WaitQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    wait: Annotated[float, Field(ge=0, le=60)] = Field(
+        default=0, description="Seconds to wait for a change of state (see the ETag) before answering."
+    )
+
+
+class WatchHeaders(BaseModel):
+    last_event_id: Annotated[int, Field(ge=0)] = Field(
+        default=0, alias="Last-Event-ID", description="Number of the last event seen."
+    )
+
+
+class JobQuery(PageQuery):
+    status: Status | None = Field(default=None, description="Only jobs of this status.")
+    kind: Literal["sample", "invert", "edit"] | None = Field(default=None, description="Only this kind.")
+
+
+@jobs.post(
+    "",
+    operation_id="submitJob",
+    responses={202: JobView, **responses(400, 404, 413, 415)},
+)
+@reads_json
+def submit_job(body: JobRequest) -> Response:
+    """Submit a job.
+
+    The answer comes when the job is safely queued: 202 with its address in Location. Everything that the
+    spec names is checked before; a refused spec leaves nothing behind.
+    """
+    spec = body.root
+    check_spec(spec, tenant_id(), stores())
+    job = stores().jobs.add(tenant_id(), spec.kind, spec.model_dump(mode="json"), queue=QUEUE)
+    service().ring(job.queue, job.id)
+    accepted = answer(job_view(job), 202)
+    accepted.headers["Location"] = f"/v1/jobs/{job.id}"
+    accepted.headers["Retry-After"] = "1"
+    return accepted
+
+
+@jobs.get("", operation_id="listJobs", responses={200: JobPage})
+def list_jobs(query: JobQuery) -> Response:
+    """List your jobs, newest first."""
+    page = stores().jobs.list(
+        tenant_id(), status=query.status, kind=query.kind, limit=query.limit, cursor=query.cursor
+    )
+    return answer_page(
+        JobPage(items=[job_view(job, in_list=True) for job in page.items], next_cursor=page.next_cursor)
+    )
+
+
+@jobs.get(
+    "/<job_id>",
+    operation_id="getJob",
+    responses={200: JobView, 304: {"description": "Still in the state of If-None-Match."}, **responses(404)},
+)
+def get_job(path: JobPath, query: WaitQuery) -> Response:
+    """Get a job, at once or when its state changes.
+
+    With `wait`, the answer comes when the state is no longer that of If-None-Match (without one: no longer
+    the present one), when the job has ended, or when the time is up; at once when many wait already.
+    """
+    job = stores().jobs.get(tenant_id(), path.job_id)
+    if query.wait > 0:
+        job = _wait(job, query.wait)
+    tag = state_tag(job)
+    same = request.if_none_match.contains_weak(tag)
+    found = Response(status=304) if same else answer(job_view(job))
+    found.set_etag(tag, weak=True)
+    found.headers["Cache-Control"] = "no-cache"
+    if not job.status.ended:
+        found.headers["Retry-After"] = "1"
+    return found
+
+
+def _wait(job: Job, wait_s: float) -> Job:
+    """The job after its state has changed, or as it is when the time is up."""
+    known = request.if_none_match
+    if job.status.ended or (known and not known.contains_weak(state_tag(job))):
+        return job
+    slot = service().slots.take()
+    if slot is None:
+        return job
+    first, pause_s, deadline = state_tag(job), POLL_FIRST_S, time.monotonic() + wait_s
+    try:
+        while state_tag(job) == first and not service().stopping():
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                break
+            time.sleep(min(pause_s, left_s))
+            pause_s = min(pause_s * 1.5, POLL_LAST_S)
+            job = stores().jobs.get(job.tenant_id, job.id)
+    finally:
+        slot.release()
+    return job
+
+
+@jobs.post(
+    "/<job_id>/cancel",
+    operation_id="cancelJob",
+    responses={200: JobView, 202: JobView, **responses(404, 409)},
+)
+def cancel_job(path: JobPath) -> Response:
+    """Cancel a job: at once (200) while it is queued, within one step (202) while it runs."""
+    job = stores().jobs.request_cancel(tenant_id(), path.job_id)
+    if job.status.ended:
+        return answer(job_view(job))
+    stores().progress.notice_cancel(job.id)
+    return answer(job_view(job), 202)
+
+
+@jobs.get(
+    "/<job_id>/events",
+    operation_id="watchJob",
+    responses={
+        200: {
+            "description": "Changes of state (with ids), and progress (without), until the job has ended.",
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        },
+        204: {"description": "The job has ended, and Last-Event-ID is its last event: do not reconnect."},
+        **responses(404),
+    },
+)
+def watch_job(path: JobPath, header: WatchHeaders) -> Response:
+    """Watch a job as server-sent events; Last-Event-ID replays what was missed."""
+    return event_stream(tenant_id(), path.job_id, after=header.last_event_id)
+
+
+@jobs.get(
+    "/<job_id>/outputs/<name>",
+    operation_id="getJobOutput",
+    responses={
+        200: {
+            "description": "The bytes.",
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        },
+        304: {"description": "If-None-Match names its SHA-256."},
+        **responses(404),
+    },
+)
+def get_output(path: OutputPath) -> Response:
+    """Download what a succeeded job made."""
+    job = stores().jobs.get(tenant_id(), path.job_id)
+    ref = job.outputs.get(path.name)
+    if ref is None:
+        known = ", ".join(sorted(job.outputs)) or f"none yet: the job is {job.status.value}"
+        raise OutputNotFound(f"This job has no output {path.name!r}.", field="name", expected=known)
+    return send_object(ref, path.name)

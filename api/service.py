@@ -1,0 +1,38 @@
+"""What the views work with, hung on the Flask application by create_app."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flask import current_app, g
+
+from api.slots import Slots
+from storage.settings import Settings
+from storage.stores import Stores
+
+Ring = Callable[[str, str], None]  # (queue, job id): fast, and never raises
+
+
+@dataclass
+class Service:
+    """`stopping` says whether this process is on its way out: streams and long polls then end early."""
+
+    settings: Settings
+    stores: Stores
+    ring: Ring
+    slots: Slots
+    stopping: Callable[[], bool] = lambda: False
+
+
+def service() -> Service:
+    found = current_app.extensions["editq"]
+    assert isinstance(found, Service)
+    return found
+
+
+def stores() -> Stores:
+    return service().stores
+
+
+def tenant_id() -> str:
+    """Whose request this is, as auth.py found."""
+    return str(g.tenant_id)

@@ -1,0 +1,98 @@
+"""What a spec names must be there, fit the model and belong to the caller, before a row is written."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from api.errors import about
+from storage.errors import InvalidInput, MaskUnchanged
+from storage.masks import Mask, apply_operations, check_mask, decode_mask, resolve_parts
+from storage.records import Image, Job, Model, Status
+from storage.specs import EditSpec, InvertSpec, JobSpec, MaskOperation, Relabel
+from storage.stores import Stores
+
+FIRST_MASK = {"invert": "mask.png", "sample": "mask_000.png", "edit": "edited_mask.png"}
+
+
+def check_spec(spec: JobSpec, tenant_id: str, stores: Stores) -> None:
+    """Raises an EditqError that names the member at fault."""
+    with about("model", "the name of a model listed at /v1/models"):
+        model = stores.library.get_model(tenant_id, spec.model)
+    if isinstance(spec, InvertSpec):
+        _check_image(spec.image, "image", "picture", tenant_id, stores)
+    elif isinstance(spec, EditSpec):
+        _check_edit(spec, model, tenant_id, stores)
+
+
+def _check_edit(spec: EditSpec, model: Model, tenant_id: str, stores: Stores) -> None:
+    resolve_parts(spec.q_edit, model.parts, model.groups, field="q_edit")
+    _check_operations(spec.mask_operations, model)
+    if spec.image is not None:
+        _check_image(spec.image, "image", "picture", tenant_id, stores)
+    inversion = None
+    if spec.inversion is not None:
+        inversion = _check_inversion(spec.inversion, model, tenant_id, stores)
+    wanted = None
+    if spec.mask is not None:
+        image = _check_image(spec.mask, "mask", "mask", tenant_id, stores)
+        wanted = _read_mask(image, model, stores)
+    if inversion is not None:
+        _check_changed(spec, inversion, wanted, model, stores)
+
+
+def _check_image(image_id: str, field: str, role: str, tenant_id: str, stores: Stores) -> Image:
+    with about(field, f"the id of a {role} that you uploaded"):
+        image = stores.library.get_image(tenant_id, image_id)
+        if image.role != role:
+            raise InvalidInput(f"Image {image_id} was uploaded as a {image.role}.")
+    return image
+
+
+def _read_mask(image: Image, model: Model, stores: Stores) -> Mask:
+    with about("mask"):
+        mask = decode_mask(stores.objects.get(image.object))
+        check_mask(mask, model.resolution_px, model.parts, field="mask")
+    return mask
+
+
+def _check_operations(operations: Iterable[MaskOperation], model: Model) -> None:
+    """Every part named is one of the model's, whatever the mask will be."""
+    for index, operation in enumerate(operations):
+        field = f"mask_operations.{index}"
+        resolve_parts([operation.part], model.parts, model.groups, field=f"{field}.part")
+        if isinstance(operation, Relabel):
+            into = resolve_parts([operation.into], model.parts, model.groups, field=f"{field}.into")
+            if len(into) != 1:
+                raise InvalidInput(
+                    f"{operation.into!r} is a group of parts.",
+                    field=f"{field}.into",
+                    expected="a single part",
+                )
+
+
+def _check_inversion(job_id: str, model: Model, tenant_id: str, stores: Stores) -> Job:
+    """The job whose code the edit starts from."""
+    with about("inversion", f"the id of a succeeded job of model {model.name}"):
+        job = stores.jobs.get(tenant_id, job_id)
+        if job.status is not Status.SUCCEEDED:
+            raise InvalidInput(f"Job {job_id} has not succeeded: it is {job.status.value}.")
+        if job.spec.get("model") != model.name or job.result.get("model_digest") != model.digest:
+            raise InvalidInput(f"Job {job_id} was made with another model, or another version of it.")
+        if job.kind not in FIRST_MASK or FIRST_MASK[job.kind] not in job.outputs:
+            raise InvalidInput(f"Job {job_id} left no code to edit.")
+    return job
+
+
+def _check_changed(spec: EditSpec, inversion: Job, wanted: Mask | None, model: Model, stores: Stores) -> None:
+    """Raises MaskUnchanged when the mask asked for is the one that the inversion has already."""
+    with about("inversion"):
+        found = decode_mask(stores.objects.get(inversion.outputs[FIRST_MASK[inversion.kind]]))
+    field = "mask" if wanted is not None else "mask_operations"
+    if wanted is None:
+        wanted = apply_operations(found, spec.mask_operations, model.parts, model.groups)
+    if np.array_equal(found, wanted):
+        raise MaskUnchanged(
+            "The mask asked for is the mask that is there already.",
+            field=field,
+            expected="a mask that differs from the inversion's in at least one pixel",
+        )
