@@ -57,7 +57,7 @@ def _welcome(service: embedded.Service) -> str:
     body = '{"kind": "sample", "model": "cars", "seed": 1}'
     return f"""
 editq is ready at {service.address}
-  API pages   {service.address}/openapi
+  API pages   {service.address}/docs/swagger
   data, logs  {service.folder.path}
 
 Draw a car, and look at the job:

@@ -122,6 +122,8 @@ class Client:
             stream = self._http.stream("GET", f"/v1/jobs/{job_id}/events", headers=headers, timeout=timeout)
             with stream as answer:
                 _check(answer)
+                if answer.status_code == httpx.codes.NO_CONTENT:  # ended, and nothing new to tell
+                    return
                 for event in EventSource(answer).iter_sse():
                     number = int(event.id) if event.id.isdecimal() else None
                     data = event.json() if event.data else {}

@@ -90,7 +90,7 @@ def _edit(
     edit = _run(client, console, f"making the {_OPERATION.part}s larger", spec, tick)
     outputs = {"input.png": client.output(inversion["id"], "input.png")}
     outputs |= {name: client.output(edit["id"], name) for name in edit["outputs"] if name.endswith(".png")}
-    asked = f"{_OPERATION.part} × {_OPERATION.factor}"
+    asked = f"{_OPERATION.part} {_OPERATION.factor} times as large"
     return report.Edited(inversion, edit, outputs, described, asked, time.monotonic() - began)
 
 

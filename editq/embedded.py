@@ -27,7 +27,7 @@ _VALKEY_PORT = 16379
 _START_S = 60.0
 _GRACE_S = 15.0
 _PYTHON = (sys.executable, "-P", "-m")  # -P: modules never come from the current folder
-_API = "gunicorn api.wsgi:app --no-control-socket --worker-class gthread --threads 32 --graceful-timeout 2"
+_API = "gunicorn -c python:api.gunicorn_conf api.wsgi:app --workers 1 --graceful-timeout 2"
 _WORKER = "celery -A workers.celery_app worker --pool prefork --concurrency 1 --loglevel INFO"
 
 

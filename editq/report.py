@@ -102,11 +102,11 @@ def write(folder: Path, edited: Edited) -> tuple[Path, Path, JSON]:
 
 def _rows(figures: JSON) -> list[tuple[str, str]]:
     def change(first: str, last: str, form: str) -> str:
-        return f"{_number(figures[first], form)} → {_number(figures[last], form)}"
+        return f"{_number(figures[first], form)} to {_number(figures[last], form)}"
 
     return [
         ("part matches the mask (IoU)", change("iou_before", "iou_after", ".3f")),
-        ("… as an independent judge sees it", change("judge_iou_before", "judge_iou_after", ".3f")),
+        ("the same, seen by an independent judge", change("judge_iou_before", "judge_iou_after", ".3f")),
         ("unchanged outside (PSNR)", f"{_number(figures['psnr_outside_db'], '.1f')} dB"),
         ("outside (LPIPS)", f"{_number(figures['lpips_outside'], '.4f')} ({figures['perceptual_backbone']})"),
         ("loss", change("loss_first", "loss_last", ".4g")),
