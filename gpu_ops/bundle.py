@@ -6,7 +6,7 @@ perceptual   the bundled backbone         judge   the independent scorer (option
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -74,16 +74,22 @@ def load_bundle(
     for network in (generator, segmenter, perceptual, judge):
         if network is not None:
             network.to(place)
+    parts = [part["name"] for part in description["parts"]]
+    return replace(draw_only(generator, segmenter, perceptual, parts), judge=judge, description=description)
+
+
+def draw_only(generator: Generator, segmenter: Segmenter, perceptual: Perceptual, parts: list[str]) -> Bundle:
+    """A bundle of networks in hand, on the generator's device, without judge or description."""
     return Bundle(
         generator=generator,
         segmenter=segmenter,
         perceptual=perceptual,
-        judge=judge,
+        judge=None,
         prior=WhitenedPrior.fit(generator),
         resolution_px=generator.config.resolution,
-        parts=[part["name"] for part in description["parts"]],
-        description=description,
-        device=place,
+        parts=parts,
+        description={},
+        device=generator.mapping.w_avg.device,
     )
 
 
