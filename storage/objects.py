@@ -146,7 +146,7 @@ class FileObjects:
 
     def check(self) -> None:
         with _named_errors("", writing=True), self._folder([], create=True) as folder:
-            if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            if not os.access(".", os.R_OK | os.W_OK | os.X_OK, dir_fd=folder):
                 raise StorageUnavailable("The folder of objects may not be written to.")
 
     @contextlib.contextmanager

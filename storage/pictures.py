@@ -27,9 +27,8 @@ _MEDIA_TYPES = {
     "TIFF": "image/tiff",
 }
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
-_MODES = frozenset(
-    ["1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV", "I", "I;16", "I;16B", "I;16L", "I;16N"],
-)
+_GREYS_OF_16_BITS = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+_EIGHT_BITS = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV")
 _ORIENTATION, _TILE_WIDTH, _TILE_LENGTH = 0x0112, 322, 323
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -126,13 +125,13 @@ def _orientation(image: Image.Image) -> int:
 
 def _load(image: Image.Image) -> None:
     image.load()
-    if image.mode not in _MODES:  # floats (of no known range), LAB
+    if image.mode not in (*_EIGHT_BITS, *_GREYS_OF_16_BITS):  # floats (of no known range), LAB
         raise UnreadablePicture(f"Pictures of the kind {image.mode} are not supported.", expected=EXPECTED)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # I;16, I;16B, I: greys of sixteen bits
-        values = np.asarray(image, dtype=np.int64).clip(0, 65_535)
+    if image.mode in _GREYS_OF_16_BITS:
+        values = np.asarray(image, dtype=np.int32).clip(0, 65_535)
         return Image.fromarray(((values * 255 + 32_767) // 65_535).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         layer = image.convert("RGBA")

@@ -1,0 +1,139 @@
+"""Every backend of every store, by name: a contract test that asks for `jobs` runs once over each."""
+
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from servers import S3Server
+from sqlalchemy import text
+
+from storage.database import Database
+from storage.jobs import SqlJobs
+from storage.library import SqlLibrary
+from storage.locks import SqlLocks
+from storage.memory import MemoryLibrary, MemoryLocks, MemoryObjects, MemoryProgressBoard
+from storage.memory_jobs import MemoryJobs
+from storage.migrate import migrate
+from storage.objects import FileObjects
+from storage.progress import RedisProgressBoard
+from storage.s3 import S3Objects
+from storage.stores import Jobs, Library, Locks, Objects, ProgressBoard
+
+TABLES = ("events", "jobs", "images", "models", "locks")
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sqlite") / "migrated.db"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def sqlite_url(migrated_sqlite: Path, tmp_path: Path) -> str:
+    """URL of a migrated SQLite database of the test's own."""
+    shutil.copy(migrated_sqlite, tmp_path / "editq.db")
+    return f"sqlite:///{tmp_path / 'editq.db'}"
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_cluster: str) -> Iterator[Database]:
+    name = f"migrated_{secrets.token_hex(6)}"
+    with psycopg.connect(postgres_cluster.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    database = Database(postgres_cluster.rpartition("/")[0] + f"/{name}")
+    migrate(database.url.render_as_string(hide_password=False))
+    yield database
+    database.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A migrated, empty database."""
+    if request.param == "sqlite":
+        database = Database(request.getfixturevalue("sqlite_url"))
+        yield database
+        database.close()
+        return
+    database = request.getfixturevalue("migrated_postgres")
+    with database.write() as connection:
+        connection.execute(text(f"TRUNCATE {', '.join(TABLES)}"))
+    yield database
+
+
+@dataclass
+class Records:
+    """The three stores that share a database."""
+
+    jobs: Jobs
+    library: Library
+    locks: Locks
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def records(request: pytest.FixtureRequest) -> Iterator[Records]:
+    if request.param == "memory":
+        jobs = MemoryJobs()
+        yield Records(jobs, MemoryLibrary(jobs), MemoryLocks())
+    elif request.param == "sqlite":
+        database = Database(request.getfixturevalue("sqlite_url"))
+        yield Records(SqlJobs(database), SqlLibrary(database), SqlLocks(database))
+        database.close()
+    else:
+        database = request.getfixturevalue("migrated_postgres")
+        with database.write() as connection:
+            connection.execute(text(f"TRUNCATE {', '.join(TABLES)}"))
+        yield Records(SqlJobs(database), SqlLibrary(database), SqlLocks(database))
+
+
+@pytest.fixture
+def jobs(records: Records) -> Jobs:
+    return records.jobs
+
+
+@pytest.fixture
+def library(records: Records) -> Library:
+    return records.library
+
+
+@pytest.fixture
+def locks(records: Records) -> Locks:
+    return records.locks
+
+
+@pytest.fixture(params=["memory", "files", "moto", "rclone"])
+def objects(request: pytest.FixtureRequest, tmp_path: Path, s3_bucket: Callable[[S3Server], str]) -> Objects:
+    if request.param == "memory":
+        return MemoryObjects()
+    if request.param == "files":
+        return FileObjects(tmp_path / "objects")
+    server: S3Server = request.getfixturevalue(f"{request.param}_s3")
+    return s3_objects(server, s3_bucket(server))
+
+
+def s3_objects(server: S3Server, bucket: str) -> S3Objects:
+    return S3Objects(
+        bucket,
+        endpoint=server.endpoint,
+        region=server.region,
+        prefix="some/folder/",
+        path_style=True,
+        access_key=server.access_key,
+        secret_key=server.secret_key,
+        part_bytes=5 << 20,  # the smallest that S3 allows
+    )
+
+
+@pytest.fixture(params=["memory", "valkey", "redis"])
+def board(request: pytest.FixtureRequest) -> Iterator[ProgressBoard]:
+    if request.param == "memory":
+        yield MemoryProgressBoard()
+        return
+    url = request.getfixturevalue(f"{request.param}_url")
+    board = RedisProgressBoard(url, prefix=f"test-{secrets.token_hex(6)}:")
+    yield board
+    board.close()

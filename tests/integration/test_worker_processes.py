@@ -1,0 +1,146 @@
+"""Real Celery workers: whatever is done to them, the job ends rightly, once."""
+
+import io
+import os
+import signal
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+from tiny_model import SIZE_PX, make_tiny_model
+from worker_plant import Plant, Worker
+
+from storage.masks import decode_mask
+from storage.migrate import migrate
+from storage.objects import image_key
+from storage.records import Image, Job, Status, new_id
+from workers.release import register_models
+
+STEPS = 150
+
+
+@pytest.fixture(scope="module")
+def plant(tmp_path_factory: pytest.TempPathFactory, valkey_url: str) -> Iterator[Plant]:
+    folder = tmp_path_factory.mktemp("plant")
+    make_tiny_model(folder / "pretrained")
+    plant = Plant(folder, valkey_url)
+    migrate(plant.settings.database_url)
+    register_models(plant.stores, folder / "pretrained")
+    try:
+        plant.start("cpu")
+        plant.start("gpu")
+        yield plant
+    finally:
+        plant.stop()
+        plant.broker.flushall()
+
+
+@pytest.fixture(scope="module")
+def picture(plant: Plant) -> str:
+    """The id of an uploaded picture."""
+    buffer = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 48, 3), dtype=np.uint8)
+    Picture.fromarray(pixels).save(buffer, "PNG")
+    ref = plant.stores.objects.put(image_key("local", "0" * 64), buffer.getvalue(), "image/png")
+    image = Image(new_id(), "local", "picture", ref, 48, 40, "noise.png", 0.0)
+    return plant.stores.library.add_image(image).id
+
+
+def gpu(plant: Plant) -> Worker:
+    """The GPU worker that was started last."""
+    return next(worker for worker in reversed(plant.workers) if worker.queue == "gpu")
+
+
+def assert_succeeded_once(plant: Plant, job: Job, *, attempt: int, lost: int) -> None:
+    ended = plant.ended(job)
+    assert ended.status is Status.SUCCEEDED, (ended.error, gpu(plant).output()[-3000:])
+    assert (ended.attempt, ended.failures, ended.lost) == (attempt, 0, lost)
+    assert plant.types(job).count("succeeded") == 1
+    assert all(f"/{attempt}/outputs/" in ref.key for ref in ended.outputs.values())
+
+
+def test_a_job_of_each_kind_succeeds(plant: Plant, picture: str) -> None:
+    sample = plant.submit("sample", count=2, seed=5)
+    invert = plant.submit("invert", image=picture, steps=5)
+    operations = [{"op": "scale", "part": "wheel", "factor": 1.4}]
+    edit = plant.submit("edit", image=picture, inversion_steps=5, steps=5, mask_operations=operations)
+    for job in (sample, invert, edit):
+        assert_succeeded_once(plant, job, attempt=1, lost=0)
+    outputs = plant.get(sample).outputs
+    assert sorted(outputs) == [
+        "mask_000.png",
+        "mask_001.png",
+        "picture_000.png",
+        "picture_001.png",
+        "w_plus.safetensors",
+    ]
+    mask = decode_mask(plant.stores.objects.get(outputs["mask_000.png"]))
+    assert mask.shape == (SIZE_PX, SIZE_PX)
+
+
+def test_the_worker_is_on_the_board(plant: Plant) -> None:
+    workers = plant.until(lambda: len(plant.stores.progress.workers()) == 2, "presence")
+    by_queue = {worker["queue"]: worker for worker in plant.stores.progress.workers()}
+    assert workers
+    assert by_queue["gpu"] == by_queue["gpu"] | {
+        "pid": gpu(plant).process.pid,
+        "device": "cpu",
+        "threads": 1,
+    }
+    assert by_queue["gpu"]["name"].endswith(f":{gpu(plant).process.pid}:gpu")
+
+
+def test_a_lost_message_is_rung_again(plant: Plant) -> None:
+    plant.broker.flushall()
+    job = plant.submit("sample", ring=False)
+    assert_succeeded_once(plant, job, attempt=1, lost=0)
+
+
+def test_a_running_job_is_canceled_within_a_step(plant: Plant, picture: str) -> None:
+    job = plant.submit("invert", image=picture, steps=5000)
+    plant.under_way(job)
+    plant.stores.jobs.request_cancel("local", job.id)
+    plant.stores.progress.notice_cancel(job.id)
+    assert plant.ended(job).status is Status.CANCELED
+
+
+def test_kill_9_of_the_pool_child(plant: Plant, picture: str) -> None:
+    job = plant.submit("invert", image=picture, steps=STEPS)
+    plant.under_way(job)
+    (child,) = gpu(plant).children
+    os.kill(child, signal.SIGKILL)
+    assert_succeeded_once(plant, job, attempt=2, lost=1)
+
+
+def test_kill_9_of_the_parent_and_a_new_start(plant: Plant, picture: str) -> None:
+    job = plant.submit("invert", image=picture, steps=STEPS)
+    plant.under_way(job)
+    plant.kill(gpu(plant))
+    plant.start("gpu")
+    assert_succeeded_once(plant, job, attempt=2, lost=1)
+
+
+@pytest.mark.parametrize("whole_group", [False, True])
+def test_term_drains_and_the_next_worker_goes_on(plant: Plant, picture: str, whole_group: bool) -> None:
+    job = plant.submit("invert", image=picture, steps=5000)
+    plant.under_way(job)
+    old = gpu(plant)
+    if whole_group:
+        os.killpg(old.process.pid, signal.SIGTERM)
+    else:
+        old.process.terminate()
+    plant.until(lambda: old.process.poll() is not None, "the end of the worker")
+    drained = plant.get(job)
+    assert drained.status is Status.QUEUED
+    assert (drained.failures, drained.lost, drained.attempt) == (0, 0, 1)
+    assert drained.checkpoint is not None
+    assert plant.stores.jobs.events("local", job.id)[-1].data["reason"] == "drain"
+    kept_step = int(drained.checkpoint.key.rpartition("/")[2])
+    steps = plant.stores.progress.listen(job.id, timeout_s=40)
+    plant.start("gpu")
+    first = next(message for message in steps if message["type"] == "progress")
+    assert (first["attempt"], first["step"]) == (2, kept_step + 1)
+    plant.stores.jobs.request_cancel("local", job.id)
+    plant.stores.progress.notice_cancel(job.id)
+    assert plant.ended(job).status is Status.CANCELED

@@ -1,0 +1,135 @@
+"""Real worker processes over a real broker, SQLite and files, for tests: started, killed, told to end."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from storage.records import Job, Status
+from storage.settings import Settings
+from storage.stores import Stores, open_stores
+from workers.queue import Doorbell
+
+WAIT_S = 40.0
+COMMAND = (sys.executable, "-m", "celery", "-A", "workers.celery_app", "worker", "--loglevel", "INFO")
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Worker:
+    queue: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def children(self) -> list[int]:
+        """The pool children; helpers that only track resources are not counted."""
+        pid = self.process.pid
+        listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [int(child) for child in listed if b"_tracker" not in _command_line(int(child))]
+
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+
+@dataclass
+class Plant:
+    folder: Path
+    redis_url: str
+    workers: list[Worker] = field(default_factory=list)
+    stores: Stores = field(init=False)
+    bell: Doorbell = field(init=False)
+    settings: Settings = field(init=False)
+
+    def __post_init__(self) -> None:
+        members = {
+            "data_dir": self.folder,
+            "redis_url": self.redis_url,
+            "lease_s": 2.0,
+            "housekeeping_s": 0.3,
+            "presence_s": 1.0,
+            "checkpoint_s": 0.1,
+            "device": "cpu",
+            "threads": 1,
+        }
+        self.environ = {f"EDITQ_{name.upper()}": str(value) for name, value in members.items()}
+        self.settings = Settings(**members)  # type: ignore[arg-type]
+        self.stores = open_stores(self.settings)
+        self.bell = Doorbell(self.redis_url)
+        self.broker = redis.Redis.from_url(self.redis_url)
+
+    def start(self, queue: str) -> Worker:
+        log = self.folder / f"{queue}-{len(self.workers)}.log"
+        command = (*COMMAND, "-Q", queue, "--hostname", f"{queue}@%h", "--without-mingle", "--without-gossip")
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                command,
+                env=os.environ | self.environ,
+                cwd=ROOT,
+                stdout=file,
+                stderr=file,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        worker = Worker(queue, process, log)
+        self.workers.append(worker)
+        return worker
+
+    def submit(self, kind: str, *, ring: bool = True, **spec: Any) -> Job:
+        job = self.stores.jobs.add("local", kind, {"kind": kind, "model": "cars", **spec})
+        if ring:
+            self.bell.ring(job.queue, job.id)
+        return job
+
+    def get(self, job: Job) -> Job:
+        return self.stores.jobs.get("local", job.id)
+
+    def types(self, job: Job) -> list[str]:
+        return [event.type for event in self.stores.jobs.events("local", job.id)]
+
+    def until(self, happened: Callable[[], Any], what: str) -> Any:
+        deadline = time.monotonic() + WAIT_S
+        while time.monotonic() < deadline:
+            if found := happened():
+                return found
+            time.sleep(0.02)
+        logs = "\n".join(f"--- {worker.log.name}\n{worker.output()[-3000:]}" for worker in self.workers)
+        raise AssertionError(f"{what} did not happen in {WAIT_S:.0f} s\n{logs}")
+
+    def ended(self, job: Job) -> Job:
+        self.until(lambda: self.get(job).status.ended, f"the end of {job.kind} {job.id}")
+        return self.get(job)
+
+    def under_way(self, job: Job) -> Job:
+        """Running, with a checkpoint kept."""
+        self.until(
+            lambda: self.get(job).status is Status.RUNNING and self.get(job).checkpoint, "a checkpoint"
+        )
+        return self.get(job)
+
+    def kill(self, worker: Worker) -> None:
+        """Nobody is told anything: the parent dies at once, and takes its child with it."""
+        worker.process.kill()
+        worker.process.wait()
+
+    def stop(self) -> None:
+        for worker in self.workers:
+            if worker.process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(worker.process.pid, signal.SIGKILL)
+                worker.process.wait()
+        self.broker.close()
+
+
+def _command_line(pid: int) -> bytes:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b"_tracker"
