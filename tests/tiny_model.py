@@ -1,18 +1,18 @@
 """A model's folder as gpu_ops/pretrained has them: random weights, 32 px, four parts; the same every time."""
 
 import json
-import re
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 
+import gpu_ops.torchvision_shim  # noqa: F401  before torchvision
 from gpu_ops.judge import Judge
-from gpu_ops.network_file import CONFIG_KEY, save_network
-from gpu_ops.perceptual import Perceptual
+from gpu_ops.network_file import save_network
 from gpu_ops.segmenter import Segmenter, SegmenterConfig
 from gpu_ops.stylegan2.files import save_generator
 from gpu_ops.stylegan2.generator import Generator, GeneratorConfig
+
+from torchvision.models import squeezenet1_1  # isort: skip
 
 SIZE_PX = 32
 PARTS = ("sky", "body", "tyre", "rim")
@@ -35,27 +35,17 @@ def make_tiny_model(folder: Path, name: str = "cars", seed: int = 0) -> Path:
     )
     save_network(home / "segmenter.safetensors", Segmenter(config), config.as_dict())
     save_network(home / "judge.safetensors", Judge(len(PARTS), width=4), {"parts": len(PARTS), "width": 4})
-    _save_perceptual(home / "perceptual.safetensors")
+    about = {"name": "random", "lambda_factor": 1.0}
+    save_network(home / "perceptual.safetensors", squeezenet1_1(), about, half=True)
     description = {
         "name": name,
         "resolution_px": SIZE_PX,
         "parts": [{"id": i, "name": p, "colour": [60 * i, 0, 200]} for i, p in enumerate(PARTS)],
         "groups": {"wheel": ["tyre", "rim"]},
-        "files": {
-            role: f"{role}.safetensors" for role in ("generator", "segmenter", "judge", "perceptual")
-        },
+        "files": {role: f"{role}.safetensors" for role in ("generator", "segmenter", "judge", "perceptual")},
         "license": "none",
         "description": "random weights",
     }
     (home / "model.json").write_text(json.dumps(description))
     (home / "card.md").write_text("# random weights\n")
     return home
-
-
-def _save_perceptual(path: Path) -> None:
-    net = Perceptual("squeeze", calibrated=False, name="random").lpips.net
-    weights = {
-        re.sub(r"^slice\d+", "features", key): tensor.half() for key, tensor in net.state_dict().items()
-    }
-    about = {CONFIG_KEY: json.dumps({"name": "random", "lambda_factor": 1.0})}
-    save_file(weights, path, metadata=about)

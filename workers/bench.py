@@ -1,7 +1,9 @@
 """What a worker process has at hand, wired once from the environment."""
 
 import functools
+import importlib
 import os
+import threading
 
 from storage.settings import Settings
 from storage.stores import open_stores
@@ -31,7 +33,24 @@ def bench(queue: str, drain: Drain) -> Bench:
 
 
 def recipe_for(kind: str) -> AnyRecipe:
-    """The recipe of a kind. Torch is loaded here, under the claim's lease, and not before."""
+    """The recipe of a kind. Torch is loaded here, under the claim's lease, where it is not yet."""
+    warm()
     from workers.recipes.table import RECIPES
 
     return RECIPES[kind]
+
+
+@functools.cache
+def _warming() -> threading.Thread:
+    # OpenMP threads that wait would spin: where cores are shared, steps then take up to 40 times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    thread = threading.Thread(target=importlib.import_module, args=("workers.recipes.table",), name="warm")
+    thread.start()
+    return thread
+
+
+def warm(*, wait: bool = True) -> None:
+    """Load torch and the operations, seconds of work, before the first job needs them."""
+    thread = _warming()
+    if wait:
+        thread.join()

@@ -14,9 +14,10 @@ from celery.signals import worker_process_init, worker_ready, worker_shutting_do
 from storage.settings import Settings
 from storage.stores import open_stores
 from workers import drain
+from workers.bench import warm
 from workers.housekeeping import Housekeeper
 from workers.presence import Presence
-from workers.queue import CPU_QUEUE, Doorbell
+from workers.queue import CPU_QUEUE, GPU_QUEUE, Doorbell
 
 FORWARD_EVERY_S = 0.5
 log = logging.getLogger(__name__)
@@ -24,8 +25,11 @@ _shutting_down = threading.Event()
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]
-def child_began(**_: Any) -> None:
+def child_began(sender: str, **_: Any) -> None:
+    """`sender` is the node's name, which begins with its queue."""
     drain.ignore_until_a_task_begins()
+    if sender.startswith(f"{GPU_QUEUE}@"):
+        warm(wait=False)
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]

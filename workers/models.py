@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from storage.errors import EditqError, InternalError, OutOfMemory
+from storage.objects import UNKNOWN_BYTES
 from storage.records import Model, ObjectRef
 from storage.settings import Settings
 from storage.stores import Objects
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from gpu_ops.bundle import Bundle
 
 NOT_WEIGHTS = frozenset({"preview", "card"})
+OBJECT_PREFIX = "objects:"
 log = logging.getLogger(__name__)
 
 
@@ -84,13 +86,24 @@ class Models:
         named, sha256 = self._settings.perceptual_weights, self._settings.perceptual_sha256
         if named is None:
             return None
+        if named.startswith(OBJECT_PREFIX):
+            return self._fetched(named.removeprefix(OBJECT_PREFIX), sha256)
         path = Path(named)
-        if named.startswith("objects:"):
-            path = self._fetched(named.removeprefix("objects:"))
         if not path.is_file():
             raise InternalError("The perceptual weights that this worker is configured with are not there.")
         if sha256 is not None and not _holds(path, sha256):
             raise InternalError("The perceptual weights are not those whose digest is configured.")
+        return path
+
+    def _fetched(self, key: str, sha256: str | None) -> Path:
+        if sha256 is None:
+            raise InternalError("Perceptual weights in the object store need their digest configured too.")
+        folder = self._settings.cache_dir / "perceptual" / sha256
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / PurePosixPath(key).name
+        if not _holds(path, sha256):
+            ref = ObjectRef(key, sha256, UNKNOWN_BYTES, "application/octet-stream")
+            _write_whole(path, self._objects.get(ref))
         return path
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from storage.masks import apply_operations, changed_parts, resolve_parts
 
 from gpu_ops.bundle import Bundle
 from gpu_ops.edit import EditResult, edit
@@ -14,6 +13,7 @@ from gpu_ops.invert import invert
 from gpu_ops.picture import Picture
 from gpu_ops.progress import Progress, State
 from storage.errors import InvalidInput, MaskUnchanged
+from storage.masks import apply_operations, changed_parts, resolve_parts
 from storage.records import Model, Status
 from storage.specs import EditSpec
 from workers.attempt import Attempt, Saved
@@ -155,7 +155,8 @@ def _figures(task: EditTask, outcome: EditOutcome) -> dict[str, Any]:
 def _difference(before: Picture, after: Picture) -> Picture:
     """Where the pictures differ, DIFFERENCE_GAIN times as strong as they do."""
     difference = np.abs(after.astype(np.int16) - before.astype(np.int16)) * DIFFERENCE_GAIN
-    return np.minimum(difference, 255).astype(np.uint8)
+    shown: Picture = np.minimum(difference, 255).astype(np.uint8)
+    return shown
 
 
 RECIPE = Recipe(_load, _operate, _save)

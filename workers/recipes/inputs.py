@@ -1,9 +1,8 @@
 """What jobs start from, read from the library and the object store."""
 
+from gpu_ops.picture import Picture, to_square
 from storage.masks import check_mask, decode_mask
 from storage.pictures import decode_picture
-
-from gpu_ops.picture import Picture, to_square
 from storage.records import Model
 from workers.attempt import Attempt
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 from safetensors.torch import load, save
-from storage.masks import encode_mask
-from storage.pictures import encode_png
 
 from gpu_ops.bundle import Bundle
 from gpu_ops.picture import Picture
+from storage.masks import encode_mask
+from storage.pictures import encode_png
 from storage.records import Job, Model
 from workers.attempt import Attempt
 
