@@ -12,6 +12,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -120,7 +121,7 @@ def main() -> None:
     options = parser.parse_args()
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
-    made = {
+    made: dict[str, tuple[Path, Callable[[], None]]] = {
         "data": (out / "held-out" / "scenes.jsonl", lambda: make_data(out)),
         "judge": (out / FILES["judge"], lambda: make_judge(out)),
         "perceptual": (out / FILES["perceptual"], lambda: make_perceptual(out)),
