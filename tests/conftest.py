@@ -77,15 +77,3 @@ def moto_s3() -> Iterator[S3Server]:
 @pytest.fixture(scope="session")
 def rclone_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     yield from started(servers.rclone_server(tmp_path_factory.mktemp("rclone")))
-
-
-@pytest.fixture
-def s3_bucket() -> Callable[[S3Server], str]:
-    """A function that makes a new bucket on a server and returns its name."""
-
-    def make(server: S3Server) -> str:
-        name = f"test-{secrets.token_hex(6)}"
-        server.client().create_bucket(Bucket=name)
-        return name
-
-    return make

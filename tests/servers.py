@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import socket
@@ -153,6 +154,12 @@ class S3Server:
                 retries={"total_max_attempts": 1},
             ),
         )
+
+    def new_bucket(self) -> str:
+        """Its name."""
+        name = f"test-{secrets.token_hex(6)}"
+        self.client().create_bucket(Bucket=name)
+        return name
 
 
 @contextlib.contextmanager

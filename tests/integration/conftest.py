@@ -2,7 +2,7 @@
 
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,14 +105,25 @@ def locks(records: Records) -> Locks:
     return records.locks
 
 
+@pytest.fixture(scope="session")
+def moto_objects(moto_s3: S3Server) -> S3Objects:
+    return s3_objects(moto_s3, moto_s3.new_bucket())
+
+
+@pytest.fixture(scope="session")
+def rclone_objects(rclone_s3: S3Server) -> S3Objects:
+    return s3_objects(rclone_s3, rclone_s3.new_bucket())
+
+
 @pytest.fixture(params=["memory", "files", "moto", "rclone"])
-def objects(request: pytest.FixtureRequest, tmp_path: Path, s3_bucket: Callable[[S3Server], str]) -> Objects:
+def objects(request: pytest.FixtureRequest, tmp_path: Path) -> Objects:
     if request.param == "memory":
         return MemoryObjects()
     if request.param == "files":
         return FileObjects(tmp_path / "objects")
-    server: S3Server = request.getfixturevalue(f"{request.param}_s3")
-    return s3_objects(server, s3_bucket(server))
+    store: S3Objects = request.getfixturevalue(f"{request.param}_objects")
+    store.delete(store.list(""))
+    return store
 
 
 def s3_objects(server: S3Server, bucket: str) -> S3Objects:
