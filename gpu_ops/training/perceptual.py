@@ -44,10 +44,18 @@ class AttributeReader(nn.Module):
         self.register_buffer("shift", torch.tensor([-0.030, -0.088, -0.188])[:, None, None])
         self.register_buffer("scale", torch.tensor([0.458, 0.448, 0.450])[:, None, None])
 
+    def deep(self, picture: torch.Tensor) -> torch.Tensor:
+        """The last features [N, 512, h, w] of picture [N, 3, H, W] in [-1, 1]."""
+        features: torch.Tensor = self.features((picture - self.shift) / self.scale)
+        return features.float()
+
+    def guess(self, deep: torch.Tensor) -> torch.Tensor:
+        """Standardised attributes [N, A] from the last features."""
+        attributes: torch.Tensor = self.head(F.adaptive_avg_pool2d(deep, 2).flatten(1))
+        return attributes
+
     def forward(self, picture: torch.Tensor) -> torch.Tensor:
-        deep = self.features((picture - self.shift) / self.scale)  # [N, 512, h, w]
-        guess: torch.Tensor = self.head(F.adaptive_avg_pool2d(deep.float(), 2).flatten(1))
-        return guess
+        return self.guess(self.deep(picture))
 
 
 def read_attributes(path: Path) -> tuple[list[str], Attributes]:

@@ -1,0 +1,49 @@
+"""How samples compare with the pictures that a model was trained on, by the attribute reader."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import linalg
+
+from gpu_ops.picture import Picture, to_tensor
+from gpu_ops.training.perceptual import AttributeReader
+
+CHUNK = 100
+Rows = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """features [n, 512], the backbone's last layer averaged over the picture; guesses [n, A], attributes."""
+
+    features: Rows
+    guesses: Rows
+
+
+@torch.no_grad()
+def read_pictures(reader: AttributeReader, pictures: Picture) -> Reading:
+    """Read pictures uint8 [n, H, W, 3]."""
+    features, guesses = [], []
+    for start in range(0, len(pictures), CHUNK):
+        deep = reader.deep(to_tensor(pictures[start : start + CHUNK]))  # [N, 512, h, w]
+        features.append(deep.mean(dim=(2, 3)))
+        guesses.append(reader.guess(deep))
+    return Reading(*(torch.cat(rows).double().numpy() for rows in (features, guesses)))
+
+
+def frechet_distance(one: Rows, other: Rows) -> float:
+    """Frechet distance of two sets of features [n, C], each taken as a Gaussian."""
+    gap = one.mean(axis=0) - other.mean(axis=0)
+    first, second = np.cov(one, rowvar=False), np.cov(other, rowvar=False)
+    root = linalg.sqrtm(first @ second)
+    return float(gap @ gap + np.trace(first + second - 2 * np.real(root)))
+
+
+def body_shares(guesses: Rows, names: list[str]) -> dict[str, float]:
+    """Share of each body type among guesses [n, A], by the likeliest type of each."""
+    columns = {name.split("=")[1]: i for i, name in enumerate(names) if name.startswith("body_type=")}
+    likeliest = guesses[:, list(columns.values())].argmax(axis=1)
+    counts = np.bincount(likeliest, minlength=len(columns))
+    return {name: float(counts[i] / len(guesses)) for i, name in enumerate(columns)}
