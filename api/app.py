@@ -1,6 +1,7 @@
 """The application factory: the one place where the API is wired."""
 
 import json
+import re
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, get_type_hints
 
@@ -22,10 +23,12 @@ from api.service import Ring, Service
 from api.slots import Slots
 from api.validation import explain
 from api.workers import workers
+from storage.errors import NotFound
 from storage.settings import Settings
 from storage.stores import Stores
 
 DOCS = "/docs"
+NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")
 WAITING_REQUESTS = 16  # gunicorn_conf.py sets it by the number of threads
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -60,6 +63,7 @@ def create_app(settings: Settings, stores: Stores, ring: Ring) -> OpenAPI:
     register_log(app)
     register_auth(app, settings)
     register_errors(app, settings.max_body_bytes)
+    app.before_request(_refuse_odd_names)
     for resource in (images, models, jobs, workers, error_catalogue, health):
         app.register_api(resource)
     _register_front(app)
@@ -72,6 +76,15 @@ def code_version() -> str:
         return version("editq")
     except PackageNotFoundError:
         return "0"
+
+
+def _refuse_odd_names() -> None:
+    """Nothing is called so, and some databases choke on a NUL."""
+    for name, value in (request.view_args or {}).items():
+        if not request.path.startswith(DOCS) and not NAME.fullmatch(value):
+            raise NotFound(
+                "There is nothing of that name.", field=name, expected="letters, digits, _ . and -"
+            )
 
 
 def _invalid(error: ValidationError) -> Response:

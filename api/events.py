@@ -30,14 +30,16 @@ def event_stream(tenant_id: str, job_id: str, *, after: int) -> Response:
     job = service().stores.jobs.get(tenant_id, job_id)
     if job.status.ended and not service().stores.jobs.events(tenant_id, job_id, after=after):
         return Response(status=204)
+    answer = Response(mimetype="text/event-stream")
+    answer.headers["Cache-Control"] = "no-store"
+    answer.headers["X-Accel-Buffering"] = "no"
+    if request.method == "HEAD":
+        return answer
     slot = service().slots.take()
     if slot is None:
         raise TooManyStreams("As many streams are open as this process allows; poll the job, or try later.")
-    answer = Response(mimetype="text/event-stream")
     answer.call_on_close(slot.release)  # also where the first byte is never asked for
-    answer.headers["Cache-Control"] = "no-store"
-    answer.headers["X-Accel-Buffering"] = "no"
-    answer.response = _until_away(service(), job, after) if request.method != "HEAD" else ()
+    answer.response = _until_away(service(), job, after)
     return answer
 
 
@@ -73,7 +75,7 @@ def _news(stores: Stores, job: Job) -> Iterator[dict[str, Any]]:
     until = time.monotonic() + ROWS_EVERY_S
     if job.status is Status.RUNNING:
         heard = stores.progress.listen(job.id, timeout_s=ROWS_EVERY_S)  # before latest: nothing falls between
-        latest = latest_progress(job)
+        latest = latest_progress(job, stores.progress)
         if latest is not None:
             yield latest
         for message in heard:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from api.paging import PageView
 from api.service import stores
 from storage.records import Job, Status
+from storage.stores import ProgressBoard
 
 
 class OutputView(BaseModel):
@@ -58,7 +59,7 @@ def job_view(job: Job, *, in_list: bool = False) -> JobView:
         status=job.status,
         spec=job.spec,
         queue_position=stores().jobs.position(job) if queued else None,
-        progress=latest_progress(job),
+        progress=latest_progress(job, stores().progress),
         outputs={
             name: OutputView(
                 url=f"{url}/outputs/{name}",
@@ -84,11 +85,11 @@ def job_view(job: Job, *, in_list: bool = False) -> JobView:
     )
 
 
-def latest_progress(job: Job) -> dict[str, Any] | None:
+def latest_progress(job: Job, board: ProgressBoard) -> dict[str, Any] | None:
     """What the board last heard of this attempt. A rumour: it may be missing."""
     if job.status is not Status.RUNNING:
         return None
-    return of_this_attempt(job, stores().progress.latest(job.id))
+    return of_this_attempt(job, board.latest(job.id))
 
 
 def of_this_attempt(job: Job, message: dict[str, Any] | None) -> dict[str, Any] | None:

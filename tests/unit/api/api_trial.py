@@ -1,0 +1,95 @@
+"""An API over memory stores, and pictures and masks to send it."""
+
+import io
+import struct
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+from flask import Flask
+from flask.testing import FlaskClient
+from PIL import Image as Pillow
+
+from storage.masks import Mask, encode_mask
+from storage.objects import output_key
+from storage.records import SYSTEM_TENANT, Job, Model, ObjectRef, Part, new_id
+from storage.stores import Stores
+
+SIZE_PX = 16
+DIGEST = "d" * 64
+PARTS = (
+    Part(0, "sky", (100, 150, 250)),
+    Part(1, "body", (200, 30, 30)),
+    Part(2, "tyre", (20, 20, 20)),
+    Part(3, "rim", (180, 180, 180)),
+)
+
+
+def cars() -> Model:
+    weights = ObjectRef("system/models/cars/d/generator.safetensors", "a" * 64, 3, "application/octet-stream")
+    groups = {"wheel": ("tyre", "rim")}
+    card = {"license": "MIT"}
+    return Model(
+        new_id(), SYSTEM_TENANT, "cars", DIGEST, SIZE_PX, PARTS, groups, {"generator": weights}, card, 0.0
+    )
+
+
+def car_mask() -> Mask:
+    mask = np.zeros((SIZE_PX, SIZE_PX), np.uint8)
+    mask[6:12] = 1
+    mask[9:14, 3:8] = 2
+    mask[10:13, 4:7] = 3
+    return mask
+
+
+def mask_png(mask: Mask | None = None) -> bytes:
+    return encode_mask(car_mask() if mask is None else mask, PARTS)
+
+
+def picture(format: str = "PNG", size: tuple[int, int] = (40, 30)) -> bytes:
+    pixels = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Pillow.fromarray(pixels).save(buffer, format)
+    return buffer.getvalue()
+
+
+def bomb(side_px: int = 30_000) -> bytes:
+    """A valid PNG of a few hundred kilobytes that unpacks to 900 million bytes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    packer, row = zlib.compressobj(9), bytes(side_px + 1)
+    pixels = b"".join(packer.compress(row) for _ in range(side_px)) + packer.flush()
+    header = struct.pack(">IIBBBBB", side_px, side_px, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+@dataclass
+class Trial:
+    app: Flask
+    stores: Stores
+    rung: list[tuple[str, str]]
+
+    def kept(self) -> tuple[int, int, int]:
+        """Jobs, images and objects that there are."""
+        images = self.stores.library.list_images("local").items
+        return len(self.stores.jobs.list("local").items), len(images), len(list(self.stores.objects.list("")))
+
+    def inverted(self, mask: Mask | None = None, *, digest: str = DIGEST, kind: str = "invert") -> Job:
+        """A job that has succeeded and left a mask."""
+        stores = self.stores
+        job = stores.jobs.add("local", kind, {"kind": kind, "model": "cars"})
+        claim = stores.jobs.claim("gpu", "w", lease_s=30)
+        assert claim is not None
+        assert claim.job.id == job.id
+        names = {"invert": "mask.png", "edit": "edited_mask.png", "sample": "mask_000.png"}
+        key = output_key("local", job.id, 1, names[kind])
+        outputs = {names[kind]: stores.objects.put(key, mask_png(mask), "image/png")}
+        return stores.jobs.succeed(claim, outputs, {"model_digest": digest})
+
+
+def upload(client: FlaskClient, data: bytes, role: str = "picture") -> str:
+    answer = client.post(f"/v1/images?role={role}", data=data, content_type="image/png")
+    assert answer.status_code == 201, answer.text
+    return str(answer.get_json()["id"])
