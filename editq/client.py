@@ -80,7 +80,7 @@ class Client:
         return self._json("POST", "/v1/images", files={"file": (name, data)}, data={"role": role})
 
     def models(self) -> list[JSON]:
-        return list(self._json("GET", "/v1/models")["items"])
+        return list(self._json("GET", "/v1/models").get("items", []))
 
     def model(self, name: str) -> JSON:
         return self._json("GET", f"/v1/models/{name}")
@@ -125,9 +125,9 @@ class Client:
                 if answer.status_code == httpx.codes.NO_CONTENT:  # ended, and nothing new to tell
                     return
                 for event in EventSource(answer).iter_sse():
-                    number = int(event.id) if event.id.isdecimal() else None
-                    data = event.json() if event.data else {}
-                    yield ServerEvent(number, event.event, data)
+                    if event.data:  # by the data: an SSE id, once sent, stands for all that follow it
+                        data = event.json()
+                        yield ServerEvent(data.get("number"), event.event, data)
 
     def follow(self, job_id: str) -> Iterator[JSON]:
         """The job again and again, its `progress` kept fresh, until it has ended; that is the last item.

@@ -6,11 +6,13 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 from PIL import Image
 from rich.console import Console
+from rich.text import Text
 
 from editq import embedded, report
 from editq.client import JSON, Client
@@ -34,7 +36,11 @@ class DemoFailed(Exception):
     "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("demo-out"), show_default=True
 )
 @click.option("--model", default="cars", show_default=True, help="The model to edit with.")
-def demo(picture: Path, out: Path, model: str) -> None:
+@click.option(
+    "--inversion-steps", type=int, default=500, show_default=True, help="To find the picture's code."
+)
+@click.option("--steps", type=int, default=100, show_default=True, help="To find the edit.")
+def demo(picture: Path, out: Path, model: str, inversion_steps: int, steps: int) -> None:
     """Edit PICTURE (a bundled one by default): find its parts, make the wheels 1.4 times as large.
 
     Uses the service that runs in this folder, or starts one and stops it at the end.
@@ -42,8 +48,7 @@ def demo(picture: Path, out: Path, model: str) -> None:
     console = Console(highlight=False)
     try:
         with _service(console) as (address, tick), Client(address) as client:
-            began = time.monotonic()
-            edited = _edit(client, console, picture, model, tick, began)
+            edited = Demo(client, console, tick, model, inversion_steps, steps).edit(picture)
             sheet, summary, figures = report.write(out, edited)
             (out / "mask.png").write_bytes(edited.outputs["mask.png"])
             console.print(report.table(figures))
@@ -72,56 +77,60 @@ def _service(console: Console) -> Iterator[tuple[str, Callable[[], None]]]:
         console.print("stopping the service ...")
 
 
-def _edit(
-    client: Client, console: Console, picture: Path, model: str, tick: Callable[[], None], began: float
-) -> report.Edited:
-    """Upload, invert, edit. Raises DemoFailed, EditqError."""
-    described = client.model(model)
-    image = client.upload_image(picture)
-    console.print(f"uploaded {picture.name}: {image['width_px']} x {image['height_px']} px")
+@dataclass(frozen=True)
+class Demo:
+    """`tick` is called now and then while a job runs."""
 
-    inversion = _run(
-        client, console, "finding the picture's code", InvertSpec(model=model, image=image["id"]), tick
-    )
-    mask = client.output(inversion["id"], "mask.png")
-    _show_mask(console, mask, described)
+    client: Client
+    console: Console
+    tick: Callable[[], None]
+    model: str
+    inversion_steps: int
+    steps: int
 
-    spec = EditSpec(model=model, inversion=inversion["id"], mask_operations=(_OPERATION,))
-    edit = _run(client, console, f"making the {_OPERATION.part}s larger", spec, tick)
-    outputs = {"input.png": client.output(inversion["id"], "input.png")}
-    outputs |= {name: client.output(edit["id"], name) for name in edit["outputs"] if name.endswith(".png")}
-    asked = f"{_OPERATION.part} {_OPERATION.factor} times as large"
-    return report.Edited(inversion, edit, outputs, described, asked, time.monotonic() - began)
+    def edit(self, picture: Path) -> report.Edited:
+        """Upload, invert, edit. Raises DemoFailed, EditqError."""
+        began = time.monotonic()
+        described = self.client.model(self.model)
+        image = self.client.upload_image(picture)
+        self.console.print(f"uploaded {picture.name}: {image['width_px']} x {image['height_px']} px")
 
+        find = InvertSpec(model=self.model, image=image["id"], steps=self.inversion_steps)
+        inversion = self._run("finding the picture's code", find)
+        self._show_mask(self.client.output(inversion["id"], "mask.png"), described)
 
-def _run(
-    client: Client, console: Console, label: str, spec: InvertSpec | EditSpec, tick: Callable[[], None]
-) -> JSON:
-    job = client.submit(spec)
-    job = watch(console, label, client.follow(job["id"]), tick=tick)
-    if job["status"] != "succeeded":
-        error = job.get("error") or {}
-        raise DemoFailed(
-            f"{job['kind']} job {job['id']} {job['status']}: {error.get('detail', 'no reason given')}"
+        change = EditSpec(
+            model=self.model, inversion=inversion["id"], mask_operations=(_OPERATION,), steps=self.steps
         )
-    return job
+        edit = self._run(f"making the {_OPERATION.part}s larger", change)
+        outputs = {"input.png": self.client.output(inversion["id"], "input.png")}
+        outputs |= {
+            name: self.client.output(edit["id"], name) for name in edit["outputs"] if name.endswith(".png")
+        }
+        asked = f"{_OPERATION.part} {_OPERATION.factor} times as large"
+        return report.Edited(inversion, edit, outputs, described, asked, time.monotonic() - began)
 
+    def _run(self, label: str, spec: InvertSpec | EditSpec) -> JSON:
+        job = self.client.submit(spec)
+        job = watch(self.console, label, self.client.follow(job["id"]), tick=self.tick)
+        if job["status"] != "succeeded":
+            why = (job.get("error") or {}).get("detail", "no reason given")
+            raise DemoFailed(f"{job['kind']} job {job['id']} {job['status']}: {why}")
+        return job
 
-def _show_mask(console: Console, mask: bytes, model: JSON) -> None:
-    with Image.open(io.BytesIO(mask)) as picture:
-        present = (
-            {index for _, index in picture.getcolors(256) or []} if picture.mode in ("P", "L") else set()
-        )
-        parts = [part for part in model["parts"] if part["id"] in present]
-        if console.is_terminal and console.color_system:
-            console.print(half_blocks(picture, columns=min(64, console.width)), end="")
-    names = ", ".join(
-        f"[rgb({','.join(map(str, part['colour']))})]■[/] {part['name']}"
-        if console.is_terminal and console.color_system
-        else part["name"]
-        for part in parts
-    )
-    console.print(f"parts found: {names}", soft_wrap=True)
+    def _show_mask(self, mask: bytes, model: JSON) -> None:
+        coloured = self.console.is_terminal and self.console.color_system is not None
+        with Image.open(io.BytesIO(mask)) as picture:
+            present = (
+                {index for _, index in picture.getcolors(256) or []} if picture.mode in ("P", "L") else set()
+            )
+            if coloured:
+                self.console.print(half_blocks(picture, columns=min(64, self.console.width)), end="")
+        line = Text("parts found: ")
+        for part in (part for part in model["parts"] if part["id"] in present):
+            line.append("■ " if coloured else "", style=f"rgb({','.join(map(str, part['colour']))})")
+            line.append(f"{part['name']}  ")
+        self.console.print(line, soft_wrap=True)
 
 
 if __name__ == "__main__":

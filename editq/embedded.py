@@ -88,7 +88,7 @@ class Service:
             self.tend()
             if time.monotonic() > deadline:
                 raise ServiceFailed(_with_tail(f"{what} after {_START_S:.0f} s", self.children[name]))
-            time.sleep(0.05)
+            time.sleep(0.1)
 
     def stop(self) -> None:
         """End every process: first those that work, then the broker. A second signal cuts the wait short."""

@@ -91,8 +91,10 @@ class Child:
             return file.read().decode(errors="replace")
         return ""
 
-    def tail(self, lines: int = 20) -> str:
-        return "\n".join(self.output().splitlines()[-lines:])
+    def tail(self, lines: int = 15, width: int = 400) -> str:
+        """The last lines of output(), long ones cut."""
+        shown = self.output().splitlines()[-lines:]
+        return "\n".join(line if len(line) <= width else f"{line[:width]} ..." for line in shown)
 
 
 def spawn(

@@ -6,10 +6,10 @@ import socket
 import time
 
 import pytest
+from places import finish, until
 
 from editq.processes import started_at
 from storage.specs import SampleSpec
-from tests.acceptance.conftest import finish, until
 
 pytestmark = pytest.mark.timeout(240)
 
