@@ -1,5 +1,7 @@
 """What jobs start from, read from the library and the object store."""
 
+import numpy as np
+
 from gpu_ops.picture import Picture, to_square
 from storage.masks import check_mask, decode_mask
 from storage.pictures import decode_picture
@@ -15,7 +17,8 @@ def read_picture(attempt: Attempt, image_id: str, size_px: int) -> Picture:
     """An uploaded picture as the model sees it: uint8 [size_px, size_px, 3]."""
     image = attempt.stores.library.get_image(attempt.job.tenant_id, image_id)
     data = attempt.stores.objects.get(image.object)
-    return to_square(decode_picture(data, image.width_px * image.height_px), size_px)
+    picture = to_square(decode_picture(data, image.width_px * image.height_px), size_px)
+    return np.array(picture)  # a copy: torch warns of arrays that it may not write to
 
 
 def read_mask(attempt: Attempt, image_id: str, model: Model) -> Picture:

@@ -1,0 +1,97 @@
+"""Releasing models, and keeping them in a worker's memory."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from tiny_model import make_tiny_model
+from worker_trial import Trial
+
+from storage.errors import InternalError, ObjectCorrupt, OutOfMemory
+from storage.settings import Settings
+from workers.models import Models
+from workers.release import digest_of, register_models
+
+
+def test_a_release_twice_changes_nothing(trial: Trial, pretrained: Path) -> None:
+    (first,) = register_models(trial.stores, pretrained)
+    before = sorted(trial.stores.objects.list("system/"))
+    (second,) = register_models(trial.stores, pretrained)
+    assert second == first
+    assert sorted(trial.stores.objects.list("system/")) == before
+    assert (first.tenant_id, first.name, first.resolution_px) == ("system", "cars", 32)
+    assert first.groups == {"wheel": ("tyre", "rim")}
+    assert first.card["license"] == "none"
+    assert {"generator", "segmenter", "judge", "perceptual", "description", "card"} == first.files.keys()
+
+
+def test_the_digest_is_of_weights_and_roles_alone(trial: Trial, pretrained: Path, tmp_path: Path) -> None:
+    (first,) = register_models(trial.stores, pretrained)
+    home = make_tiny_model(tmp_path)
+    (home / "card.md").write_text("other words")
+    (same,) = register_models(trial.stores, tmp_path)
+    assert same.digest == first.digest
+    assert digest_of({"a": "1", "b": "2"}) == digest_of({"b": "2", "a": "1"})
+    assert digest_of({"a": "1", "b": "2"}) != digest_of({"a": "2", "b": "1"})
+
+
+def test_a_model_is_loaded_once_and_the_least_recently_used_goes(trial: Trial, tmp_path: Path) -> None:
+    for seed, name in enumerate(("one", "two", "three")):
+        make_tiny_model(tmp_path / "pretrained", name, seed)
+    one, three, two = register_models(trial.stores, tmp_path / "pretrained")
+    settings = Settings(data_dir=tmp_path, device="cpu", threads=1, models_kept=2)
+    models = Models(trial.stores.objects, settings)
+    first = models.bundle(one)
+    assert models.bundle(one) is first
+    models.bundle(two)
+    models.bundle(one)
+    models.bundle(three)  # two goes
+    assert models.bundle(one) is first
+    assert len(models._loaded) == 2
+    models.forgive(OutOfMemory("The device ran out of memory."))
+    assert models.bundle(one) is not first
+    tight = Models(trial.stores.objects, settings.model_copy(update={"models_kept_bytes": 1}))
+    tight.bundle(one)
+    tight.bundle(two)
+    assert len(tight._loaded) == 1
+
+
+def test_what_is_in_the_cache_is_checked_and_mended(trial: Trial, pretrained: Path, tmp_path: Path) -> None:
+    (model,) = register_models(trial.stores, pretrained)
+    settings = Settings(data_dir=tmp_path, device="cpu", threads=1)
+    Models(trial.stores.objects, settings).bundle(model)
+    cached = tmp_path / "cache" / "models" / model.digest / "generator.safetensors"
+    good = cached.read_bytes()
+    cached.write_bytes(good[:-1] + b"x")
+    Models(trial.stores.objects, settings).bundle(model)
+    assert cached.read_bytes() == good
+    cached.unlink()
+    trial.stores.objects.put(model.files["generator"].key, b"other bytes", "application/octet-stream")
+    with pytest.raises(ObjectCorrupt):
+        Models(trial.stores.objects, settings).bundle(model)
+
+
+def test_configured_perceptual_weights_are_checked_by_digest(trial: Trial, tmp_path: Path) -> None:
+    data = b"weights"
+    digest = hashlib.sha256(data).hexdigest()
+    path = tmp_path / "squeezenet.pth"
+    path.write_bytes(data)
+    trial.stores.objects.put("system/backbones/squeezenet.pth", data, "application/octet-stream")
+
+    def found(weights: str | None, sha256: str | None) -> Path | None:
+        settings = Settings(data_dir=tmp_path, perceptual_weights=weights, perceptual_sha256=sha256)
+        return Models(trial.stores.objects, settings)._perceptual_weights()
+
+    assert found(None, None) is None
+    assert found(str(path), digest) == path
+    assert found(str(path), None) == path
+    fetched = found("objects:system/backbones/squeezenet.pth", digest)
+    assert fetched is not None
+    assert fetched.read_bytes() == data
+    for weights, sha256 in ((str(path), "0" * 64), (str(tmp_path / "none"), digest)):
+        with pytest.raises(InternalError):
+            found(weights, sha256)
+    with pytest.raises(InternalError):
+        found("objects:system/backbones/squeezenet.pth", None)
+    with pytest.raises(ObjectCorrupt):
+        found("objects:system/backbones/squeezenet.pth", "1" * 64)
