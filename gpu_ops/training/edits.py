@@ -41,7 +41,7 @@ class WheelEdits:
 
 def wheel_edits(first_seed: int, count: int, size_px: int) -> WheelEdits:
     """The first `count` scenes from first_seed whose wheels can grow within the range of scenes."""
-    rows = []
+    rows: list[tuple[Picture, ...]] = []
     seed = first_seed
     while len(rows) < count:
         scene = sample_scene(seed)
