@@ -28,7 +28,7 @@ _shutting_down = threading.Event()
 def child_began(sender: str, **_: Any) -> None:
     """`sender` is the node's name, which begins with its queue."""
     drain.ignore_until_a_task_begins()
-    if sender.startswith(f"{GPU_QUEUE}@"):
+    if sender.startswith(GPU_QUEUE):
         warm(wait=False)
 
 

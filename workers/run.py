@@ -73,7 +73,8 @@ def perform(attempt: Attempt, lease: Lease, bench: Bench) -> Saved:
     def enter(phase: Phase) -> None:
         lease.enter(phase)
         lease.check()
-        attempt.stores.progress.publish(attempt.job.id, {"type": "phase", "phase": phase.value})
+        message = {"type": "phase", "phase": phase.value, "attempt": attempt.job.attempt}
+        attempt.stores.progress.publish(attempt.job.id, message)
 
     began = time.monotonic()
     enter(Phase.LOADING)

@@ -1,20 +1,16 @@
 """Real Celery workers: whatever is done to them, the job ends rightly, once."""
 
-import io
 import os
 import signal
 from collections.abc import Iterator
 
-import numpy as np
 import pytest
-from PIL import Image as Picture
 from tiny_model import SIZE_PX, make_tiny_model
-from worker_plant import Plant, Worker
+from worker_plant import Plant, gpu, upload_noise
 
 from storage.masks import decode_mask
 from storage.migrate import migrate
-from storage.objects import image_key
-from storage.records import Image, Job, Status, new_id
+from storage.records import Job, Status
 from workers.release import register_models
 
 STEPS = 150
@@ -38,18 +34,7 @@ def plant(tmp_path_factory: pytest.TempPathFactory, valkey_url: str) -> Iterator
 
 @pytest.fixture(scope="module")
 def picture(plant: Plant) -> str:
-    """The id of an uploaded picture."""
-    buffer = io.BytesIO()
-    pixels = np.random.default_rng(0).integers(0, 255, (40, 48, 3), dtype=np.uint8)
-    Picture.fromarray(pixels).save(buffer, "PNG")
-    ref = plant.stores.objects.put(image_key("local", "0" * 64), buffer.getvalue(), "image/png")
-    image = Image(new_id(), "local", "picture", ref, 48, 40, "noise.png", 0.0)
-    return plant.stores.library.add_image(image).id
-
-
-def gpu(plant: Plant) -> Worker:
-    """The GPU worker that was started last."""
-    return next(worker for worker in reversed(plant.workers) if worker.queue == "gpu")
+    return upload_noise(plant)
 
 
 def assert_succeeded_once(plant: Plant, job: Job, *, attempt: int, lost: int) -> None:

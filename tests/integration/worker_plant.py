@@ -1,6 +1,7 @@
 """Real worker processes over a real broker, SQLite and files, for tests: started, killed, told to end."""
 
 import contextlib
+import io
 import os
 import signal
 import subprocess
@@ -11,9 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import redis
+from PIL import Image as Pillow
 
-from storage.records import Job, Status
+from storage.objects import image_key
+from storage.records import Image, Job, Status, new_id
 from storage.settings import Settings
 from storage.stores import Stores, open_stores
 from workers.queue import Doorbell
@@ -127,6 +131,21 @@ class Plant:
                     os.killpg(worker.process.pid, signal.SIGKILL)
                 worker.process.wait()
         self.broker.close()
+
+
+def gpu(plant: Plant) -> Worker:
+    """The GPU worker that was started last."""
+    return next(worker for worker in reversed(plant.workers) if worker.queue == "gpu")
+
+
+def upload_noise(plant: Plant) -> str:
+    """The id of a picture."""
+    buffer = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 48, 3), dtype=np.uint8)
+    Pillow.fromarray(pixels).save(buffer, "PNG")
+    ref = plant.stores.objects.put(image_key("local", "0" * 64), buffer.getvalue(), "image/png")
+    image = Image(new_id(), "local", "picture", ref, 48, 40, "noise.png", 0.0)
+    return plant.stores.library.add_image(image).id
 
 
 def _command_line(pid: int) -> bytes:
