@@ -5,6 +5,7 @@ with its calibrated heads. Those weights cannot be shipped, so a SqueezeNet trai
 in lpips's uncalibrated mode (all channels weigh the same) with a recorded factor on its weight.
 """
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +40,16 @@ class Perceptual(nn.Module):
         self.name = name
         self.lambda_factor = lambda_factor
         self.calibrated = calibrated
-        self.lpips: Any = lpips.LPIPS(net=net, lpips=calibrated, pnet_rand=True, verbose=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # lpips asks torchvision in a way that it deprecates
+            self.lpips: Any = lpips.LPIPS(net=net, lpips=calibrated, pnet_rand=True, verbose=False)
         self.requires_grad_(False)
         self.eval()
 
     def features(self, picture: torch.Tensor) -> Features:
         """Unit-length features of picture [N, 3, H, W] in [-1, 1], one [N, C, h, w] per layer."""
         layers = self.lpips.net(self.lpips.scaling_layer(picture))
-        return [lpips.normalize_tensor(layer) for layer in layers]
+        return [unit_length(layer) for layer in layers]
 
     def distance(self, features: Features, target: Features) -> torch.Tensor:
         """Distance of two lists of features: [N]."""
@@ -60,6 +63,15 @@ class Perceptual(nn.Module):
     def forward(self, picture: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Distance of pictures [N, 3, H, W] in [-1, 1]: [N]."""
         return self.distance(self.features(picture), self.features(target))
+
+
+def unit_length(layer: torch.Tensor) -> torch.Tensor:
+    """layer [N, C, h, w] divided by its length at each place, as lpips.normalize_tensor does it.
+
+    That one's gradient is NaN where all channels are zero; here it is zero for the length.
+    """
+    length: torch.Tensor = torch.linalg.vector_norm(layer, dim=1, keepdim=True)  # [N, 1, h, w]
+    return layer / (length + 1e-10)
 
 
 def load_bundled(path: Path) -> Perceptual:
