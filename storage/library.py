@@ -1,5 +1,6 @@
 """Images and models, as records: SQLite and PostgreSQL. created_at is set here, by the database's clock."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Row, and_, delete, func, or_, select
@@ -98,11 +99,12 @@ class SqlLibrary:
             return visible_models(tenant_id, (_model(row) for row in connection.execute(query)))
 
 
-def visible_models(tenant_id: str, models: Any) -> tuple[Model, ...]:
-    """By name; a tenant's own model hides the system's of the same name."""
+def visible_models(tenant_id: str, models: Iterable[Model]) -> tuple[Model, ...]:
+    """A tenant's own and the system's, by name; a tenant's own model hides the system's of the same name."""
     by_name: dict[str, Model] = {}
     for model in models:
-        if model.tenant_id == tenant_id or model.name not in by_name:
+        own = model.tenant_id == tenant_id
+        if own or (model.tenant_id == SYSTEM_TENANT and model.name not in by_name):
             by_name[model.name] = model
     return tuple(by_name[name] for name in sorted(by_name))
 

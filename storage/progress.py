@@ -151,7 +151,7 @@ class RedisProgressBoard:
             return instead
         try:
             answer = ask()
-        except (RedisError, OSError) as error:
+        except (RedisError, OSError, ValueError) as error:  # ValueError: closed by another thread meanwhile
             self._breaker.failed()
             _LOG.warning("the progress board is dark: %s", type(error).__name__)
             return instead

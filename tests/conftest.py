@@ -64,7 +64,7 @@ def postgres_url(postgres_cluster: str) -> Iterator[str]:
     """URL of a fresh, empty database."""
     name = f"test_{secrets.token_hex(6)}"
     with psycopg.connect(postgres_cluster.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} STRATEGY file_copy".encode())
+        connection.execute(f"CREATE DATABASE {name}".encode())
         yield postgres_cluster.rpartition("/")[0] + f"/{name}"
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 

@@ -1,0 +1,140 @@
+"""What the databases themselves refuse, how they are opened, and how they are away."""
+
+import pytest
+from servers import free_port
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from storage import database as database_module
+from storage.database import Database, normal_url
+from storage.errors import StorageUnavailable
+from storage.jobs import SqlJobs
+from storage.locks import SqlLocks
+from storage.records import Status
+from storage.settings import Settings
+from storage.stores import open_stores
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "status = 'paused'",
+        "status = 'running'",  # without a token, a lease, an attempt
+        "token = 'x'",
+        "lease_until = 1",
+        "status = 'running', token = 'x', lease_until = 1, attempt = 1, started_at = 1",  # by whom?
+        "status = 'succeeded', ended_at = 1",
+        "status = 'succeeded', ended_at = 1, outputs = '{}'",
+        "status = 'succeeded', outputs = '{}', result = '{}'",
+        "status = 'failed', ended_at = 1",
+        "status = 'canceled'",
+        "ended_at = 1",
+        "outputs = '{}'",
+        "error = '{}'",
+        "cancel_requested = true",
+        "attempt = 1",
+        "attempt = -1",
+        "lost = -1",
+        "failures = NULL",
+        "tenant_id = NULL",
+    ],
+)
+def test_the_database_refuses_a_job_that_cannot_be(database: Database, change: str) -> None:
+    job = SqlJobs(database).add("local", "edit", {})
+    with pytest.raises(IntegrityError), database.write() as connection:
+        connection.execute(text(f"UPDATE jobs SET {change} WHERE id = :id"), {"id": job.id})
+    assert SqlJobs(database).get("local", job.id) == job
+
+
+def test_the_database_refuses_events_of_no_job_or_of_the_same_number(database: Database) -> None:
+    job = SqlJobs(database).add("local", "edit", {})
+    insert = text("INSERT INTO events VALUES (:job, :number, 'queued', '{}', 1)")
+    for job_id, number in ((job.id, 1), (job.id, 0), ("nobody", 1)):
+        with pytest.raises(IntegrityError), database.write() as connection:
+            connection.execute(insert, {"job": job_id, "number": number})
+
+
+def test_the_clock_is_the_databases(database: Database) -> None:
+    job = SqlJobs(database).add("local", "edit", {})
+    with database.read() as connection:
+        now = connection.execute(text(f"SELECT {database.now}")).scalar_one()
+    assert 0 <= now - job.created_at < 30
+    assert [job.not_before, job.updated_at] == pytest.approx([job.created_at] * 2, abs=0.1)
+
+
+def test_sqlite_is_opened_for_safety(sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+    with database.write() as connection:
+        pragmas = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+        assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 15_000}
+        other = Database(sqlite_url)
+        with other.read() as reader:  # readers do not wait for the writer
+            assert reader.exec_driver_sql("SELECT count(*) FROM jobs").scalar_one() == 0
+        other.close()
+    database.close()
+
+
+def test_a_busy_sqlite_is_unavailable_in_the_end(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database_module, "BUSY_TIMEOUT_S", 0.1)
+    holder, other = Database(sqlite_url), SqlJobs(Database(sqlite_url))
+    with holder.write():  # BEGIN IMMEDIATE: the lock is held from the start
+        with pytest.raises(StorageUnavailable):
+            other.add("local", "edit", {})
+        with pytest.raises(StorageUnavailable), SqlLocks(Database(sqlite_url)).hold("x", lease_s=1):
+            pass
+    assert other.add("local", "edit", {}).status is Status.QUEUED
+    holder.close()
+
+
+def test_an_unmigrated_database_is_unavailable(tmp_path: object) -> None:
+    jobs = SqlJobs(Database(f"sqlite:///{tmp_path}/new/empty.db"))
+    with pytest.raises(StorageUnavailable):
+        jobs.add("local", "edit", {})
+
+
+def test_a_database_that_is_away_is_unavailable() -> None:
+    jobs = SqlJobs(Database(f"postgresql+psycopg://editq@127.0.0.1:{free_port()}/editq"))
+    for ask in (lambda: jobs.get("local", "x"), lambda: jobs.claim("gpu", "w", lease_s=1)):
+        with pytest.raises(StorageUnavailable):
+            ask()
+
+
+def test_connections_that_the_server_closed_are_replaced(migrated_postgres: Database) -> None:
+    jobs = SqlJobs(migrated_postgres)
+    job = jobs.add("local", "edit", {})
+    other = Database(migrated_postgres.url.render_as_string(hide_password=False))
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    kill = f"SELECT pg_terminate_backend(pid) {others}"
+    with other.write() as connection:
+        connection.exec_driver_sql(kill)
+    assert jobs.get("local", job.id) == job
+    with pytest.raises(StorageUnavailable), migrated_postgres.write() as connection, other.read() as killer:
+        killer.exec_driver_sql(kill)
+        connection.exec_driver_sql("SELECT 1")
+    assert jobs.request_cancel("local", job.id).status is Status.CANCELED
+    other.close()
+
+
+def test_the_stores_of_the_settings_are_opened(sqlite_url: str, tmp_path: object, valkey_url: str) -> None:
+    stores = open_stores(Settings(data_dir=tmp_path, database_url=sqlite_url, redis_url=valkey_url))
+    job = stores.jobs.add("local", "edit", {})
+    stores.objects.check()
+    assert stores.library.list_images("local").items == ()
+    assert stores.progress.check()
+    with stores.locks.hold("x", lease_s=1) as held:
+        assert held
+    assert stores.jobs.position(job) == 0
+
+
+@pytest.mark.parametrize("url", ["mysql://a/b", "sqlite://", "sqlite:///:memory:"])
+def test_databases_that_cannot_serve_are_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="database"):
+        Database(url)
+
+
+def test_urls_as_platforms_give_them_mean_psycopg() -> None:
+    for url in ("postgres://u:p@h/d", "postgresql://u:p@h/d", "postgresql+psycopg://u:p@h/d"):
+        assert normal_url(url).render_as_string(hide_password=False) == "postgresql+psycopg://u:p@h/d"

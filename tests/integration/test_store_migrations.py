@@ -1,0 +1,84 @@
+"""Migrations make exactly the tables of storage/tables.py, once, whoever runs them."""
+
+import re
+import threading
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from storage.database import Database
+from storage.errors import EditqError
+from storage.jobs import SqlJobs
+from storage.migrate import migrate
+from storage.tables import METADATA
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'a' / 'editq.db'}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+CATALOGUES = {
+    "sqlite": "SELECT name || ' ' || sql FROM sqlite_master WHERE sql IS NOT NULL",
+    "postgresql": """
+        SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid)
+        FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+        UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'
+        UNION ALL SELECT table_name || ' ' || column_name || ' ' || data_type || ' ' || is_nullable
+                         || ' ' || coalesce(column_default, '') || coalesce(character_maximum_length, 0)
+        FROM information_schema.columns WHERE table_schema = 'public'""",
+}
+
+
+def catalogue(database: Database) -> list[str]:
+    """Everything that the database knows of its tables, CHECKs included, in order."""
+    with database.read() as connection:
+        rows = connection.execute(text(CATALOGUES[database.engine.dialect.name])).scalars()
+        normal = (re.sub(r"\s+", " ", row) for row in rows)
+        return sorted(row for row in normal if "alembic_version" not in row)
+
+
+def test_migrations_and_tables_agree(empty_url: str, tmp_path: Path) -> None:
+    migrate(empty_url)
+    database = Database(empty_url)
+    with database.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+    migrated = catalogue(database)
+    with database.write() as connection:
+        METADATA.drop_all(connection)
+        METADATA.create_all(connection)
+    assert catalogue(database) == migrated
+    assert len(migrated) > 8
+    database.close()
+
+
+def test_a_second_time_changes_nothing(empty_url: str) -> None:
+    migrate(empty_url)
+    jobs = SqlJobs(Database(empty_url))
+    job = jobs.add("local", "edit", {})
+    migrate(empty_url)
+    assert jobs.get("local", job.id) == job
+
+
+def test_many_may_migrate_at_once(empty_url: str) -> None:
+    errors: list[Exception] = []
+
+    def work() -> None:
+        try:
+            migrate(empty_url)
+        except EditqError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert SqlJobs(Database(empty_url)).eligible("gpu") == 0
