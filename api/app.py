@@ -12,6 +12,7 @@ from flask_openapi3.openapi import OpenAPI
 from pydantic import ValidationError
 
 from api.auth import register_auth
+from api.body import discard_rest
 from api.error_catalogue import error_catalogue
 from api.errors import Problem, problem, register_errors
 from api.health import health
@@ -68,6 +69,7 @@ def create_app(settings: Settings, stores: Stores, ring: Ring) -> OpenAPI:
         app.register_api(resource)
     _register_front(app)
     app.after_request(_harden)
+    app.after_request(discard_rest)
     return app
 
 

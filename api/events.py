@@ -7,7 +7,7 @@ board, without an id, and may be missing. A stream ends after the event that end
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from flask import Response, request
@@ -15,6 +15,7 @@ from flask import Response, request
 from api.errors import TooManyStreams
 from api.job_view import latest_progress, of_this_attempt
 from api.service import Service, service
+from api.slots import departure
 from storage.errors import EditqError
 from storage.records import Event, Job, Status
 from storage.stores import Stores
@@ -39,27 +40,27 @@ def event_stream(tenant_id: str, job_id: str, *, after: int) -> Response:
     if slot is None:
         raise TooManyStreams("As many streams are open as this process allows; poll the job, or try later.")
     answer.call_on_close(slot.release)  # also where the first byte is never asked for
-    answer.response = _until_away(service(), job, after)
+    answer.response = _until_away(service(), job, after, departure(request.environ))
     return answer
 
 
-def _until_away(service: Service, job: Job, after: int) -> Iterator[str]:
+def _until_away(service: Service, job: Job, after: int, left: Callable[[], bool]) -> Iterator[str]:
     """A store that goes away ends the stream; the client comes back with Last-Event-ID."""
     try:
-        yield from _stream(service, job, after)
+        yield from _stream(service, job, after, left)
     except EditqError as error:
         log.warning("an event stream ended early: %s", error.detail)
 
 
-def _stream(service: Service, job: Job, last: int) -> Iterator[str]:
+def _stream(service: Service, job: Job, last: int, left: Callable[[], bool]) -> Iterator[str]:
     stores, shown, spoke = service.stores, None, time.monotonic()
-    yield f"retry: {RETRY_MS}\n\n"
+    yield f"retry: {RETRY_MS}\n"  # no blank line: on its own it would be an empty event to some clients
     while True:
         job = stores.jobs.get(job.tenant_id, job.id)  # before its events: an end seen here has its event
         for event in stores.jobs.events(job.tenant_id, job.id, after=last):
             last, spoke = event.number, time.monotonic()
             yield _state(event)
-        if job.status.ended or service.stopping():
+        if job.status.ended or service.stopping() or left():
             return
         for message in _news(stores, job):
             if message != shown:
@@ -67,7 +68,7 @@ def _stream(service: Service, job: Job, last: int) -> Iterator[str]:
                 yield _message(message)
         if time.monotonic() - spoke >= COMMENT_EVERY_S:
             spoke = time.monotonic()
-            yield ": still here\n\n"
+            yield ": still here\n"
 
 
 def _news(stores: Stores, job: Job) -> Iterator[dict[str, Any]]:

@@ -17,6 +17,7 @@ from api.events import event_stream
 from api.job_view import JobPage, JobView, job_view, state_tag
 from api.paging import PageQuery, answer, answer_page
 from api.service import service, stores, tenant_id
+from api.slots import departure
 from api.submit import check_spec
 from api.validation import read_spec
 from storage.errors import OutputNotFound
@@ -143,8 +144,9 @@ def _wait(job: Job, wait_s: float) -> Job:
     if slot is None:
         return job
     first, pause_s, deadline = state_tag(job), POLL_FIRST_S, time.monotonic() + wait_s
+    left = departure(request.environ)
     try:
-        while state_tag(job) == first and not service().stopping():
+        while state_tag(job) == first and not service().stopping() and not left():
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 break

@@ -1,9 +1,12 @@
 """A bounded number of requests that hold a thread while they wait: event streams and long polls.
 
-The rest of the threads stay free for requests that end at once.
+The rest of the threads stay free for requests that end at once. A client that left gives its place back soon.
 """
 
+import socket
+from collections.abc import Callable, Mapping
 from threading import BoundedSemaphore, Lock
+from typing import Any
 
 
 class Slot:
@@ -30,3 +33,21 @@ class Slots:
     def take(self) -> Slot | None:
         """A place, or None at once when all are taken."""
         return Slot(self._places) if self._places.acquire(blocking=False) else None
+
+
+def departure(environ: Mapping[str, Any]) -> Callable[[], bool]:
+    """A function that says whether the client has closed its connection (False where that is not to be seen).
+
+    Writing would show it too, but a quiet stream writes only every 15 seconds.
+    """
+    connection = environ.get("gunicorn.socket")
+
+    def left() -> bool:
+        try:
+            return connection is not None and not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except (BlockingIOError, ValueError):  # nothing sent, all well; or encrypted, and not to be peeked at
+            return False
+        except OSError:
+            return True
+
+    return left

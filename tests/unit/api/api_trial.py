@@ -54,14 +54,14 @@ def picture(format: str = "PNG", size: tuple[int, int] = (40, 30)) -> bytes:
 
 
 def bomb(side_px: int = 30_000) -> bytes:
-    """A valid PNG of a few hundred kilobytes that unpacks to 900 million bytes."""
+    """A valid PNG of half a megabyte whose 900 million pixels unpack to as many bytes."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    packer, row = zlib.compressobj(9), bytes(side_px + 1)
+    packer, row = zlib.compressobj(1), bytes(side_px // 8 + 1)
     pixels = b"".join(packer.compress(row) for _ in range(side_px)) + packer.flush()
-    header = struct.pack(">IIBBBBB", side_px, side_px, 8, 0, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", side_px, side_px, 1, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 

@@ -89,7 +89,7 @@ def test_a_quiet_stream_sends_comments(
     job_id = submit(client)
     threading.Timer(1.5, trial.stores.jobs.request_cancel, ["local", job_id]).start()
     text = client.get(f"/v1/jobs/{job_id}/events").text
-    assert ": still here\n\n" in text
+    assert ": still here\n" in text
     assert parse(text)[-1][1] == "canceled"
 
 
