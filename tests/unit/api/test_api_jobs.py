@@ -8,6 +8,8 @@ import pytest
 from api_trial import Trial, mask_png
 from flask.testing import FlaskClient
 
+from api.download import held_back
+from storage.errors import ObjectCorrupt
 from storage.records import Claim, Job
 
 WRONG = {"status": "lost", "kind": "paint", "limit": "0", "cursor": "%00", "sort": "up"}
@@ -194,3 +196,13 @@ def test_another_tenants_job_is_not_there(client: FlaskClient, trial: Trial) -> 
         assert (answer.status_code, answer.get_json()["code"]) == (404, "job_not_found")
     assert client.get("/v1/jobs").get_json()["items"] == []
     assert not trial.stores.jobs.get("somebody", theirs.id).cancel_requested
+
+
+def test_a_large_output_found_corrupt_at_its_end_is_never_sent_whole(trial: Trial) -> None:
+    data = bytes(3_000_000)
+    ref = trial.stores.objects.put("local/jobs/j/1/outputs/a", data, "application/octet-stream")
+    trial.stores.objects.put(ref.key, data[:-1] + b"x", "application/octet-stream")
+    sent = []
+    with pytest.raises(ObjectCorrupt):
+        sent.extend(held_back(trial.stores.objects.stream(ref)))
+    assert 0 < len(b"".join(sent)) < len(data)
