@@ -126,8 +126,10 @@ def test_a_frozen_server_costs_less_than_a_second_and_its_return_is_noticed(tmp_
         deadline = time.monotonic() + 8
         while not board.check() and time.monotonic() < deadline:
             time.sleep(0.05)
-        threading.Timer(1.0, lambda: board.publish(JOB, {"step": 2})).start()
+        later = threading.Timer(1.0, lambda: board.publish(JOB, {"step": 2}))
+        later.start()
         assert next(messages) == {"step": 2}
+        later.join()
         board.close()
 
 

@@ -111,9 +111,9 @@ def test_connections_that_the_server_closed_are_replaced(migrated_postgres: Data
     with other.write() as connection:
         connection.exec_driver_sql(kill)
     assert jobs.get("local", job.id) == job
-    with pytest.raises(StorageUnavailable), migrated_postgres.write() as connection, other.read() as killer:
+    with pytest.raises(StorageUnavailable), migrated_postgres.write() as used, other.read() as killer:  # noqa: PT012
         killer.exec_driver_sql(kill)
-        connection.exec_driver_sql("SELECT 1")
+        used.exec_driver_sql("SELECT 1")
     assert jobs.request_cancel("local", job.id).status is Status.CANCELED
     other.close()
 
