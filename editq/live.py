@@ -23,7 +23,7 @@ def _watch_bar(console: Console, label: str, updates: Iterable[JSON], tick: Call
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
-        BarColumn(bar_width=30),
+        BarColumn(bar_width=20),
         TextColumn("{task.fields[state]}"),
     )
     job: JSON = {}

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,14 +22,16 @@ def place(tmp_path: Path) -> Iterator[Place]:
     assert leftover == []
 
 
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny model of random weights, called tiny."""
+    folder = tmp_path_factory.mktemp("tiny models")
+    make_tiny_model(folder, "tiny")
+    return folder
+
+
 @pytest.fixture
-def tiny(place: Place) -> Place:
-    """A data folder that knows a tiny model with random weights, called cars."""
-    register = (
-        "import sys; from pathlib import Path; from workers.release import release; "
-        "from storage.settings import Settings; release(Settings(), Path(sys.argv[1]))"
-    )
-    models = place.path / "tiny models"
-    make_tiny_model(models)
-    subprocess.run([sys.executable, "-c", register, str(models)], env=place.env, check=True)
+def tiny(place: Place, tiny_models: Path) -> Place:
+    """A data folder that knows the tiny model."""
+    place.register(tiny_models)
     return place

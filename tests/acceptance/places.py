@@ -53,6 +53,14 @@ class Place:
             start_new_session=True,
         )
 
+    def register(self, models: Path) -> None:
+        """Do what a release does, with models of this folder."""
+        script = (
+            "import sys; from pathlib import Path; from workers.release import release; "
+            "from storage.settings import Settings; release(Settings(), Path(sys.argv[1]))"
+        )
+        subprocess.run([sys.executable, "-c", script, str(models)], env=self.env, check=True)
+
     def client(self) -> Client:
         address = self.folder.running_address()
         assert address is not None

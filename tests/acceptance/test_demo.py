@@ -2,13 +2,12 @@
 
 import json
 import os
-import signal
 import sys
 import time
 
 import pytest
 from PIL import Image
-from places import ROOT, finish, until
+from places import ROOT, finish
 
 DEMO = (sys.executable, "-m", "editq.demo")
 BUNDLED = ROOT / "gpu_ops" / "pretrained" / "cars" / "model.json"
@@ -45,37 +44,3 @@ def test_the_demo_edits_a_picture_and_leaves_nothing_running(place):
     assert "step " in said
     for path in ("contact_sheet.png", "summary.json"):
         assert str(out.relative_to(place.path.parent) / path) in said
-
-
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_in_mid_demo_leaves_nothing(place, signum):
-    demo = place.start(DEMO)
-    assert demo.stdout is not None
-    for line in demo.stdout:
-        if "step " in line:
-            break
-    assert "step " in line
-    finish(demo, signum)
-    assert demo.returncode == 128 + signum
-    until(lambda: place.processes() == [])
-
-
-def test_the_demo_uses_the_service_that_runs_and_leaves_it_running(place):
-    up = place.start()
-    place.until_ready(up)
-    demo = place.start((*DEMO, "--steps", "3", "--inversion-steps", "3"))
-    said = finish(demo)
-    assert demo.returncode == 0, said
-    assert "using the service" in said
-    assert place.answers()
-    finish(up, signal.SIGTERM)
-
-
-def test_a_picture_that_is_none_ends_the_demo_with_a_word(place, tmp_path):
-    picture = tmp_path / "car.jpg"
-    picture.write_text("no picture")
-    demo = place.start((*DEMO, str(picture)))
-    said = finish(demo)
-    assert demo.returncode == 1
-    assert "demo failed" in said
-    assert place.processes() == []
