@@ -13,9 +13,10 @@ from types import FrameType
 
 import torch
 
+from gpu_ops.progress import Progress
 from gpu_ops.stylegan2.files import save_generator
 from gpu_ops.stylegan2.generator import GeneratorConfig
-from gpu_ops.training.generator import TrainingProgress, train
+from gpu_ops.training.generator import train
 from gpu_ops.training.grid import save_grid
 from gpu_ops.training.pictures import Pictures
 from gpu_ops.training.state import TrainingConfig, TrainingState
@@ -88,7 +89,7 @@ class Log:
         self.since, self.step = time.monotonic(), state.step
         self.sums: dict[str, list[float]] = {}
 
-    def add(self, progress: TrainingProgress) -> None:
+    def add(self, progress: Progress) -> None:
         """Note one step, and write a line when it is time or the run is over."""
         for name, value in progress.losses.items():
             self.sums.setdefault(name, []).append(value)

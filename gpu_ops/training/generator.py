@@ -6,34 +6,23 @@ python -m gpu_ops.training.generator --data DIR --out DIR --kimg 400
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
 import torch
 
+from gpu_ops.errors import NonFiniteError
+from gpu_ops.progress import Progress
 from gpu_ops.training import adversarial
 from gpu_ops.training.pictures import Pictures, step_rng
 from gpu_ops.training.state import PATH_LENGTH_INTERVAL, R1_INTERVAL, TrainingState
 
 
-class NonFiniteError(ArithmeticError):
-    """A loss is not finite; the state is spoilt, and its last checkpoint is the way back."""
-
-
-@dataclass(frozen=True)
-class TrainingProgress:
-    """One finished step; losses are unitless, and the lazy ones are there in their steps only."""
-
-    step: int
-    total: int
-    losses: dict[str, float]
-
-
-def train(state: TrainingState, pictures: Pictures, total: int) -> Iterator[TrainingProgress]:
+def train(state: TrainingState, pictures: Pictures, total: int) -> Iterator[Progress]:
     """Train from state.step up to total steps, and change state in place.
 
-    Yields TrainingProgress after each step; between two yields state may be saved. Losses: generator,
+    Yields Progress after each step; between two yields state may be saved. Losses, unitless: generator,
     discriminator, real_score, fake_score, and r1 and path_length in the steps that have them.
-    Raises ValueError where the pictures have another size than the model; NonFiniteError.
+    Raises ValueError where the pictures have another size than the model; NonFiniteError, after which
+    the state is spoilt and its last checkpoint is the way back.
     Source: Karras et al. 2020 (StyleGAN2). Departure: with shared_fakes the two networks are updated
     from the same fakes at once, where the published order draws fakes for each in turn; that saves a
     sixth of the work.
@@ -46,7 +35,7 @@ def train(state: TrainingState, pictures: Pictures, total: int) -> Iterator[Trai
             raise NonFiniteError(f"step {state.step}: {losses}")
         state.update_average()
         state.step += 1
-        yield TrainingProgress(state.step, total, losses)
+        yield Progress(state.step, total, losses)
 
 
 def _step(state: TrainingState, pictures: Pictures) -> dict[str, float]:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from gpu_ops.progress import Progress
 from gpu_ops.stylegan2.generator import GeneratorConfig
-from gpu_ops.training.generator import TrainingProgress, train
+from gpu_ops.training.generator import train
 from gpu_ops.training.pictures import Pictures, order
 from gpu_ops.training.state import TrainingConfig, TrainingState
 
@@ -42,7 +43,7 @@ def test_two_steps_a_resume_and_two_steps_equal_four(
     whole = list(train(unbroken, pictures(), 4))
 
     first = TrainingState(config)
-    halves: list[TrainingProgress] = list(train(first, pictures(), 2))
+    halves: list[Progress] = list(train(first, pictures(), 2))
     first.save(tmp_path / "checkpoint.pt")
     second = TrainingState(config)
     second.load(tmp_path / "checkpoint.pt")
