@@ -6,6 +6,7 @@ perceptual   the bundled backbone         judge   the independent scorer (option
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -58,15 +59,18 @@ def load_bundle(
     """
     description = read_description(folder)
     files = {role: folder / name for role, name in description["files"].items()}
-    missing = [str(path.name) for path in files.values() if not path.is_file()]
-    if missing or not {"generator", "segmenter"} <= files.keys():
-        raise WeightsError(f"the model {folder.name} lacks {', '.join(missing) or 'generator or segmenter'}")
-    try:
-        generator = load_generator(files["generator"])
-        segmenter = load_segmenter(files["segmenter"])
-        judge = load_judge(files["judge"]) if "judge" in files else None
-    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"the model {folder.name} cannot be read: {error}") from error
+    needed = {"generator", "segmenter"} if perceptual_weights else {"generator", "segmenter", "perceptual"}
+    missing = [path.name for path in files.values() if not path.is_file()]
+    if missing or not needed <= files.keys():
+        raise WeightsError(f"the model {folder.name} lacks {', '.join(missing or needed - files.keys())}")
+    generator = _read(load_generator, files["generator"])
+    segmenter = _read(load_segmenter, files["segmenter"])
+    judge = _read(load_judge, files["judge"]) if "judge" in files else None
+    parts = [part["name"] for part in description["parts"]]
+    if segmenter.config.parts != len(parts):
+        raise WeightsError(
+            f"{files['segmenter'].name} knows {segmenter.config.parts} parts, not {len(parts)}"
+        )
     perceptual = (
         load_backbone(perceptual_weights) if perceptual_weights else load_bundled(files["perceptual"])
     )
@@ -74,7 +78,6 @@ def load_bundle(
     for network in (generator, segmenter, perceptual, judge):
         if network is not None:
             network.to(place)
-    parts = [part["name"] for part in description["parts"]]
     return replace(draw_only(generator, segmenter, perceptual, parts), judge=judge, description=description)
 
 
@@ -97,10 +100,22 @@ def read_description(folder: Path) -> dict[str, Any]:
     """The model.json of a folder. Raises WeightsError."""
     try:
         description: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text())
-        [description[key] for key in ("name", "resolution_px", "parts", "groups", "files")]
-    except (OSError, ValueError, KeyError) as error:
-        raise WeightsError(f"{folder} holds no readable {DESCRIPTION}: {error}") from error
+        [description[key] for key in ("name", "resolution_px", "groups")]
+        [part["name"] for part in description["parts"]]
+        [folder / name for name in description["files"].values()]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WeightsError(f"{folder} holds no readable {DESCRIPTION}: {error!r}") from error
     return description
+
+
+def _read(load: Callable[[Path], M], path: Path) -> M:
+    """load(path), or WeightsError naming the file."""
+    try:
+        return load(path)
+    except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(
+            f"{path.name} of the model {path.parent.name} cannot be read: {error!r}"
+        ) from error
 
 
 def load_segmenter(path: Path) -> Segmenter:

@@ -54,19 +54,19 @@ class Descent:
         return {name: tensor.detach().clone().cpu() for name, tensor in state.items()}
 
     def restore(self, state: State) -> None:
-        """Go on from a state of the same shape. Raises ShapeError."""
+        """Go on from a state of the same shape, which stays as it is. Raises ShapeError."""
         if state["value"].shape != self.value.shape:
             raise ShapeError(f"checkpoint of shape {list(state['value'].shape)} for {list(self.value.shape)}")
-        device = self.value.device
         with torch.no_grad():
             self.value.copy_(state["value"])
+        copies = {name: tensor.to(self.value.device, copy=True) for name, tensor in state.items()}
         self.best, self.best_loss, self.first_loss = (
-            state[name].to(device) for name in ("best", "best_loss", "first_loss")
+            copies[name] for name in ("best", "best_loss", "first_loss")
         )
         self.step = int(state["step"])
         if self.step:
             self.optimiser.state[self.value] = {
                 "step": torch.tensor(float(self.step)),
-                "exp_avg": state["exp_avg"].to(device),
-                "exp_avg_sq": state["exp_avg_sq"].to(device),
+                "exp_avg": copies["exp_avg"],
+                "exp_avg_sq": copies["exp_avg_sq"],
             }

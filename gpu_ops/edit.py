@@ -56,10 +56,11 @@ class EditObjective:
     ) -> None:
         self.bundle, self.w_plus, self.weights = bundle, w_plus, weights
         self.inverted, self.mask_before = bundle.draw(w_plus)  # [N, 3, R, R], [N, R, R]
-        if bool((self.mask_before == target).flatten(1).all(dim=1).any()):
-            raise MaskUnchangedError("the mask asked for is the mask that the picture has already")
         self.target = target
         self.roi = region_of_interest(self.mask_before, target, q_edit, buffer_px)  # [N, R, R]
+        changed = (self.mask_before != target) & self.roi
+        if not bool(changed.flatten(1).any(dim=1).all()):
+            raise MaskUnchangedError("the mask asked for is what the picture has there already")
         self.outside = ~self.roi
         self.pixels = self.roi.flatten().nonzero()[:, 0]  # [P]
         self.item = self.pixels // self.roi[0].numel()  # [P]
@@ -108,13 +109,9 @@ def edit(
     Yields Progress after each step; losses are unitless, averaged over N. Returns the lowest-loss step
     of each item. Raises ShapeError and MaskUnchangedError before the first step; NonFiniteError.
     """
-    size, count = bundle.resolution_px, len(w_plus)
-    if target_masks.shape != (count, size, size):
-        raise ShapeError(f"masks are {list(target_masks.shape)}, expected {[count, size, size]}")
-    if int(target_masks.max()) >= len(bundle.parts):
-        raise ShapeError(f"part ids must be below {len(bundle.parts)}, found {int(target_masks.max())}")
+    _check(bundle, w_plus, target_masks)
     target = torch.from_numpy(target_masks).to(bundle.device).long()
-    buffer = default_buffer_px(size) if buffer_px is None else buffer_px
+    buffer = default_buffer_px(bundle.resolution_px) if buffer_px is None else buffer_px
     weights = EditWeights(lambda_rgb, lambda_ce, lambda_prior)
     objective = EditObjective(bundle, w_plus, target, q_edit, weights, buffer)
     descent = Descent(torch.zeros_like(w_plus))
@@ -131,6 +128,17 @@ def edit(
             preview=partial(to_uint8, drawn.detach()),
         )
     return _finish(objective, descent, q_edit)
+
+
+def _check(bundle: Bundle, w_plus: torch.Tensor, target_masks: Picture) -> None:
+    code = (bundle.generator.num_ws, bundle.generator.config.w_dim)
+    if w_plus.dim() != 3 or w_plus.shape[1:] != code:
+        raise ShapeError(f"w_plus is {list(w_plus.shape)}, the model takes {['N', *code]}")
+    shape = (len(w_plus), bundle.resolution_px, bundle.resolution_px)
+    if target_masks.shape != shape:
+        raise ShapeError(f"masks are {list(target_masks.shape)}, expected {list(shape)}")
+    if int(target_masks.max()) >= len(bundle.parts):
+        raise ShapeError(f"part ids must be below {len(bundle.parts)}, found {int(target_masks.max())}")
 
 
 def _finish(objective: EditObjective, descent: Descent, q_edit: tuple[int, ...]) -> EditResult:
