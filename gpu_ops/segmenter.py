@@ -104,7 +104,8 @@ class Segmenter(nn.Module):
                 hidden = hidden + resize_at(rows @ weight.T, pixels, size)
             else:
                 hidden = hidden + resize_at(rows, pixels, size) @ weight.T
-        return self._rest(hidden.reshape(len(pixels), count, -1).transpose(0, 1)).mean(dim=0)
+        hidden = hidden.reshape(len(pixels), count, self.config.widths[0]).transpose(0, 1)  # [E, P, H1]
+        return self._rest(hidden).mean(dim=0)
 
     def logits(self, features: list[torch.Tensor]) -> torch.Tensor:
         """Logits [N, K, R, R] of whole pictures, averaged over the classifiers."""
@@ -114,8 +115,13 @@ class Segmenter(nn.Module):
         return flat.reshape(items, size, size, -1).permute(0, 3, 1, 2)
 
     def predict(self, features: list[torch.Tensor]) -> torch.Tensor:
-        """The likeliest part of each pixel: int64 [N, R, R]."""
-        return self.logits(features).argmax(dim=1)
+        """The likeliest part of each pixel: int64 [N, R, R].
+
+        One item at a time: the hidden layer of a 64 px picture is 21 MB, and small pieces stay in cache.
+        """
+        items = range(len(features[0]))
+        each = [self.logits([maps[n : n + 1] for maps in features]).argmax(dim=1) for n in items]
+        return torch.cat(each)
 
 
 def concatenated(features: list[torch.Tensor], size: int) -> torch.Tensor:
