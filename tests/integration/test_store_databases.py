@@ -102,6 +102,20 @@ def test_a_database_that_is_away_is_unavailable() -> None:
             ask()
 
 
+def test_a_claim_passes_by_a_row_that_another_is_taking(migrated_postgres: Database) -> None:
+    jobs = SqlJobs(migrated_postgres)
+    first, second = (jobs.add("local", "edit", {}, queue="passing") for _ in range(2))
+    with migrated_postgres.write() as connection:
+        connection.execute(text("SELECT id FROM jobs WHERE id = :id FOR UPDATE"), {"id": first.id})
+        claim = jobs.claim("passing", "w", lease_s=60)
+        assert claim is not None
+        assert claim.job.id == second.id
+        assert jobs.claim("passing", "w", lease_s=60) is None
+    again = jobs.claim("passing", "w", lease_s=60)
+    assert again is not None
+    assert again.job.id == first.id
+
+
 def test_connections_that_the_server_closed_are_replaced(migrated_postgres: Database) -> None:
     jobs = SqlJobs(migrated_postgres)
     job = jobs.add("local", "edit", {})
