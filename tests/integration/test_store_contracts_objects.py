@@ -12,7 +12,15 @@ from conftest import s3_objects
 from servers import S3Server, free_port
 
 from storage.errors import ObjectCorrupt, OutputNotFound, StorageUnavailable, Unavailable
-from storage.objects import FileObjects, checkpoint_key, image_key, job_prefix, model_key, output_key
+from storage.objects import (
+    UNKNOWN_BYTES,
+    FileObjects,
+    checkpoint_key,
+    image_key,
+    job_prefix,
+    model_key,
+    output_key,
+)
 from storage.s3 import S3Objects
 from storage.stores import Objects
 
@@ -78,6 +86,14 @@ def test_other_bytes_of_the_same_size_are_found_out(objects: Objects) -> None:
         objects.get(ref)
     with pytest.raises(ObjectCorrupt):
         list(objects.stream(dataclasses.replace(ref, byte_size=4)))
+
+
+def test_a_ref_of_a_digest_alone_is_checked_by_it(objects: Objects) -> None:
+    ref = dataclasses.replace(objects.put(KEY, b"right", "text/plain"), byte_size=UNKNOWN_BYTES)
+    assert objects.get(ref) == b"right"
+    objects.put(KEY, b"wrong", "text/plain")
+    with pytest.raises(ObjectCorrupt):
+        objects.get(ref)
 
 
 def test_what_is_not_there_is_not_found(objects: Objects) -> None:
