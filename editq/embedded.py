@@ -81,13 +81,13 @@ class Service:
                 _with_tail(f"{name} failed with exit status {child.process.returncode}", child)
             )
 
-    def await_(self, name: str, happened: Callable[[], bool], *, what: str) -> None:
+    def await_(self, name: str, happened: Callable[[], bool], *, problem: Callable[[], str]) -> None:
         """Wait until something happened, as long as the process lives. Raises ServiceFailed."""
         deadline = time.monotonic() + _START_S
         while not happened():
             self.tend()
             if time.monotonic() > deadline:
-                raise ServiceFailed(_with_tail(f"{what} after {_START_S:.0f} s", self.children[name]))
+                raise ServiceFailed(_with_tail(f"{problem()} after {_START_S:.0f} s", self.children[name]))
             time.sleep(0.1)
 
     def stop(self) -> None:
@@ -155,8 +155,8 @@ def _start_all(service: Service, api_fd: int) -> None:
     for queue in ("gpu", "cpu"):
         service.start(queue, (*_PYTHON, *_WORKER.split(), "-Q", queue, "--hostname", f"{queue}@%h"))
     with httpx.Client(base_url=service.address, timeout=5.0, trust_env=False) as http:
-        service.await_("api", lambda: _is_ready(http), what="the API is not ready")
-        service.await_("gpu", lambda: _gpu_present(http), what="the GPU worker is not there")
+        service.await_("api", lambda: _is_ready(http), problem=lambda: _unready(http))
+        service.await_("gpu", lambda: _gpu_present(http), problem=lambda: "the GPU worker is not there")
     service.ready = True
     service.announce()
 
@@ -173,7 +173,9 @@ def _start_valkey(service: Service) -> None:
     where = service.folder.path / "valkey"
     configuration = valkey.write_configuration(where, host=_LOOPBACK, port=port, password=password)
     service.start("valkey", (str(server), str(configuration)))
-    service.await_("valkey", lambda: valkey.answers(_LOOPBACK, port, password), what="Valkey is not ready")
+    service.await_(
+        "valkey", lambda: valkey.answers(_LOOPBACK, port, password), problem=lambda: "Valkey is not ready"
+    )
     service.env["EDITQ_REDIS_URL"] = f"redis://:{password}@{_LOOPBACK}:{port}/0"
 
 
@@ -192,6 +194,14 @@ def _is_ready(http: httpx.Client) -> bool:
     with contextlib.suppress(httpx.HTTPError):
         return http.get("/readyz").status_code == httpx.codes.OK
     return False
+
+
+def _unready(http: httpx.Client) -> str:
+    """What the API says that it lacks."""
+    with contextlib.suppress(httpx.HTTPError, ValueError, AttributeError):
+        lacking = [name for name, there in http.get("/readyz").json().items() if there is False]
+        return f"the API is not ready (missing: {', '.join(lacking)})"
+    return "the API does not answer"
 
 
 def _gpu_present(http: httpx.Client) -> bool:
