@@ -11,7 +11,7 @@ from gpu_ops.progress import Progress
 from gpu_ops.stylegan2.generator import GeneratorConfig
 from gpu_ops.training.generator import train
 from gpu_ops.training.pictures import Pictures, order
-from gpu_ops.training.state import TrainingConfig, TrainingState
+from gpu_ops.training.state import R1_INTERVAL, TrainingConfig, TrainingState
 
 MODEL = GeneratorConfig(resolution=16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=8)
 
@@ -54,6 +54,38 @@ def test_two_steps_a_resume_and_two_steps_equal_four(
     assert expected.keys() == got.keys()
     for name, value in expected.items():
         assert torch.equal(got[name], value), name
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_a_resumed_run_meets_its_lazy_regularisers_in_the_same_steps(tmp_path: Path, precision: str) -> None:
+    """Cut before the steps (counted from 0) that have both: R1 every 16, path length every 4."""
+    config = TrainingConfig(model=MODEL, batch=4, precision=precision, seed=5)
+    unbroken, cut_at, total = TrainingState(config), 15, 18
+    whole = list(train(unbroken, pictures(), total))
+    first = TrainingState(config)
+    halves = list(train(first, pictures(), cut_at))
+    first.save(tmp_path / "checkpoint.pt")
+    second = TrainingState(config)
+    second.load(tmp_path / "checkpoint.pt")
+    rest = list(train(second, pictures(), total))
+
+    assert [p.step - 1 for p in whole if "r1" in p.losses] == [0, R1_INTERVAL]
+    assert [p.step - 1 for p in whole if "path_length" in p.losses] == [0, 4, 8, 12, 16]
+    assert {"r1", "path_length"} <= rest[1].losses.keys()
+    assert [p.losses for p in halves + rest] == [p.losses for p in whole]
+    assert second.mean_length > 0
+    expected, got = state_tensors(unbroken), state_tensors(second)
+    for name, value in expected.items():
+        assert torch.equal(got[name], value), name
+
+
+def test_a_state_that_is_loaded_keeps_this_runs_rates(tmp_path: Path) -> None:
+    config = TrainingConfig(model=MODEL, batch=4)
+    TrainingState(config).save(tmp_path / "checkpoint.pt")
+    slower = TrainingState(replace(config, lr=0.001))
+    slower.load(tmp_path / "checkpoint.pt")
+    assert slower.discriminator_adam.param_groups[0]["lr"] == pytest.approx(0.001 * 16 / 17)
+    assert slower.generator_adam.param_groups[0]["lr"] == pytest.approx(0.001 * 4 / 5)
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,130 @@
+"""Inversion on a random model: what it descends on, what it leaves alone, and how it goes on."""
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+
+import lpips
+import numpy as np
+import pytest
+import torch
+from operation import finish
+
+from gpu_ops.bundle import Bundle
+from gpu_ops.errors import NonFiniteError, ShapeError
+from gpu_ops.invert import invert, learning_rate
+from gpu_ops.metrics import psnr_db
+from gpu_ops.picture import Picture, to_tensor, to_uint8
+
+Codes = Callable[..., torch.Tensor]
+
+
+@pytest.fixture(scope="module")
+def pictures(tiny: Bundle, codes: Codes) -> Picture:
+    """Three pictures that the model can draw."""
+    return to_uint8(tiny.draw(codes(3, seed=4))[0])
+
+
+@pytest.mark.parametrize("steps", [1, 2, 20, 100, 500])
+def test_the_rate_ramps_up_over_a_twentieth_and_down_over_the_last_quarter(steps: int) -> None:
+    rates = [learning_rate(step, steps, 0.1) for step in range(steps)]
+    for step, rate in enumerate(rates):
+        up = min(1.0, (step + 1) / (0.05 * steps))
+        left = min(1.0, (steps - step) / (0.25 * steps))
+        assert rate == pytest.approx(0.1 * up * (1 - math.cos(math.pi * left)) / 2)
+    assert all(rate > 0 for rate in rates)
+    assert max(rates) == pytest.approx(0.1)
+    if steps >= 100:
+        middle = rates[steps // 20 - 1 : steps * 3 // 4 + 1]
+        assert middle == pytest.approx([0.1] * len(middle))
+        assert all(a > b for a, b in pairwise(rates[steps * 3 // 4 :]))
+
+
+def test_it_starts_at_the_mean_code_and_the_loss_is_the_one_documented(
+    tiny: Bundle, pictures: Picture
+) -> None:
+    progress = next(invert(tiny, pictures, steps=5))
+    generator = tiny.generator
+    with torch.no_grad():
+        start = generator.mapping.w_avg.expand(3, generator.num_ws, -1)
+        drawn, target = generator.synthesise(start).picture, to_tensor(pictures)
+        perceptual = tiny.perceptual.lpips(drawn, target).flatten()
+    error = np.mean(((drawn - target) / 2).numpy().astype(np.float64) ** 2)
+    assert isinstance(tiny.perceptual.lpips, lpips.LPIPS)
+    assert progress.losses["lpips"] == pytest.approx(float(perceptual.mean()), rel=1e-4)
+    assert progress.losses["mse"] == pytest.approx(error, rel=1e-4)
+    total = 10 * progress.losses["lpips"] + progress.losses["mse"]
+    assert progress.losses["total"] == pytest.approx(total, rel=1e-5)
+
+
+def test_losses_fall_and_the_result_is_what_was_found(tiny: Bundle, pictures: Picture) -> None:
+    steps, result = finish(invert(tiny, pictures, steps=40))
+    assert [(p.step, p.total) for p in steps] == [(n, 40) for n in range(1, 41)]
+    assert steps[-1].losses["total"] < 0.8 * steps[0].losses["total"]
+    for first, last in zip(result.losses_first, result.losses_last, strict=True):
+        assert last < 0.8 * first
+    assert result.w_plus.shape == (3, tiny.generator.num_ws, 16)
+    assert not result.w_plus.requires_grad
+    drawn, masks = tiny.draw(result.w_plus)
+    assert np.array_equal(result.pictures, to_uint8(drawn))
+    assert np.array_equal(result.masks, masks.numpy())
+    expected = [psnr_db(mine, theirs) for mine, theirs in zip(result.pictures, pictures, strict=True)]
+    assert result.psnr_db == pytest.approx(expected)
+    preview = steps[-1].preview
+    assert preview is not None
+    assert (preview().shape, preview().dtype) == ((3, 32, 32, 3), np.uint8)
+
+
+def test_no_network_changes(tiny: Bundle, pictures: Picture) -> None:
+    networks = (tiny.generator, tiny.segmenter, tiny.perceptual)
+    before = [{k: v.clone() for k, v in network.state_dict().items()} for network in networks]
+    finish(invert(tiny, pictures[:1], steps=3))
+    for network, copies in zip(networks, before, strict=True):
+        assert all(torch.equal(tensor, copies[name]) for name, tensor in network.state_dict().items())
+        assert all(parameter.grad is None for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("cut", [1, 5, 9])
+def test_a_cut_and_a_restart_change_no_bit(tiny: Bundle, pictures: Picture, cut: int) -> None:
+    steps, whole = finish(invert(tiny, pictures[:2], steps=10))
+    run = invert(tiny, pictures[:2], steps=10)
+    for _ in range(cut):
+        progress = next(run)
+    assert progress.state is not None
+    kept = progress.state()
+    run.close()
+    rest, resumed = finish(invert(tiny, pictures[:2], steps=10, resume=kept))
+    assert [p.step for p in rest] == list(range(cut + 1, 11))
+    assert [p.losses for p in rest] == [p.losses for p in steps[cut:]]
+    assert torch.equal(resumed.w_plus, whole.w_plus)
+    assert np.array_equal(resumed.pictures, whole.pictures)
+    assert (resumed.losses_first, resumed.losses_last) == (whole.losses_first, whole.losses_last)
+
+
+def test_pictures_together_equal_each_alone(tiny64: Bundle, pictures: Picture) -> None:
+    _, together = finish(invert(tiny64, pictures, steps=8))
+    for item in range(3):
+        _, alone = finish(invert(tiny64, pictures[item : item + 1], steps=8))
+        torch.testing.assert_close(alone.w_plus[0], together.w_plus[item], rtol=1e-6, atol=1e-6)
+        assert alone.losses_last[0] == pytest.approx(together.losses_last[item], rel=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(1, 16, 16, 3), (1, 32, 16, 3), (1, 32, 32), (32, 32, 3), (1, 32, 32, 4)])
+def test_pictures_of_another_shape_are_refused_before_the_first_step(
+    tiny: Bundle, shape: tuple[int, ...]
+) -> None:
+    with pytest.raises(ShapeError, match="32"):
+        next(invert(tiny, np.zeros(shape, np.uint8)))
+
+
+def test_a_checkpoint_of_another_size_is_refused(tiny: Bundle, pictures: Picture) -> None:
+    progress = next(invert(tiny, pictures[:2], steps=3))
+    assert progress.state is not None
+    with pytest.raises(ShapeError):
+        next(invert(tiny, pictures[:1], steps=3, resume=progress.state()))
+
+
+def test_a_loss_that_is_not_finite_ends_it(tiny64: Bundle, pictures: Picture) -> None:
+    tiny64.generator.mapping.w_avg.fill_(float("nan"))
+    with pytest.raises(NonFiniteError, match="step 1"):
+        next(invert(tiny64, pictures[:1]))
