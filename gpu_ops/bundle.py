@@ -67,10 +67,9 @@ def load_bundle(
     segmenter = _read(load_segmenter, files["segmenter"])
     judge = _read(load_judge, files["judge"]) if "judge" in files else None
     parts = [part["name"] for part in description["parts"]]
-    if segmenter.config.parts != len(parts):
-        raise WeightsError(
-            f"{files['segmenter'].name} knows {segmenter.config.parts} parts, not {len(parts)}"
-        )
+    for role, known in (("segmenter", segmenter.config.parts), ("judge", judge.parts if judge else None)):
+        if known not in (len(parts), None):
+            raise WeightsError(f"{files[role].name} knows {known} parts, not {len(parts)}")
     perceptual = (
         load_backbone(perceptual_weights) if perceptual_weights else load_bundled(files["perceptual"])
     )
