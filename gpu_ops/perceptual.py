@@ -49,7 +49,7 @@ class Perceptual(nn.Module):
     def features(self, picture: torch.Tensor) -> Features:
         """Unit-length features of picture [N, 3, H, W] in [-1, 1], one [N, C, h, w] per layer."""
         layers = self.lpips.net(self.lpips.scaling_layer(picture))
-        return [unit_length(layer) for layer in layers]
+        return [lpips.normalize_tensor(layer) for layer in layers]
 
     def distance(self, features: Features, target: Features) -> torch.Tensor:
         """Distance of two lists of features: [N]."""
@@ -63,15 +63,6 @@ class Perceptual(nn.Module):
     def forward(self, picture: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """Distance of pictures [N, 3, H, W] in [-1, 1]: [N]."""
         return self.distance(self.features(picture), self.features(target))
-
-
-def unit_length(layer: torch.Tensor) -> torch.Tensor:
-    """layer [N, C, h, w] divided by its length at each place, as lpips.normalize_tensor does it.
-
-    That one's gradient is NaN where all channels are zero; here it is zero for the length.
-    """
-    length: torch.Tensor = torch.linalg.vector_norm(layer, dim=1, keepdim=True)  # [N, 1, h, w]
-    return layer / (length + 1e-10)
 
 
 def load_bundled(path: Path) -> Perceptual:

@@ -59,7 +59,7 @@ def test_features_of_a_target_can_be_kept() -> None:
 
 
 def test_places_where_nothing_fires_have_a_gradient() -> None:
-    """lpips's own normalisation gives NaN there, which would end an edit at its second step."""
+    """The slope of a length of zero is NaN; the ReLU before it must keep that from the picture."""
     network = Perceptual("squeeze", calibrated=False, name="x").double()
     first = network.lpips.net.slice1[0]
     first.weight.zero_()
