@@ -1,6 +1,6 @@
 """The demo's picture: a scene that no model saw in training, as a camera and JPEG would deliver it.
 
-    python -m gpu_ops.scenes.example examples/car.jpg
+python -m gpu_ops.scenes.example examples/car.jpg
 """
 
 import sys
