@@ -19,7 +19,10 @@ from gpu_ops.stylegan2.generator import GeneratorConfig
 from gpu_ops.training.generator import train
 from gpu_ops.training.grid import save_grid
 from gpu_ops.training.pictures import Pictures
+from gpu_ops.training.ranks import Ranks, together
 from gpu_ops.training.state import TrainingConfig, TrainingState
+
+MODULE = "gpu_ops.training.generator"
 
 # Without these, every activation of some megabytes is fresh memory from the system, and on a CPU most
 # of the time goes into page faults. glibc and torch read them when a process starts.
@@ -49,7 +52,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--channel-max", type=int, default=128)
     parser.add_argument("--w-dim", type=int, default=128, help="of z as well")
     parser.add_argument("--mapping-layers", type=int, default=4)
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--threads", type=int, default=0, help="per rank; 0: all cores, shared out")
+    parser.add_argument("--ranks", type=int, default=1, help="processes that train together, on a CPU")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--checkpoint-s", type=float, default=180, help="seconds between checkpoints")
     parser.add_argument("--grid-kimg", type=float, default=5, help="between sample grids")
@@ -110,17 +114,17 @@ class Log:
         self.since, self.step, self.sums = time.monotonic(), progress.step, {}
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace, ranks: Ranks) -> None:
     """Train as the options say. SIGTERM and SIGINT save a checkpoint and end the run early."""
     options.out.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(options.threads)
+    torch.set_num_threads(options.threads or max((os.cpu_count() or 1) // ranks.count, 1))
     pictures = Pictures.open(options.data)
     config = run_config(options, pictures.resolution)
-    state = TrainingState(config, options.device)
+    state = TrainingState(config, options.device, ranks)
     checkpoint = options.out / "checkpoint.pt"
     if options.resume and checkpoint.exists():
         state.load(checkpoint)
-        print(f"resumed at {state.pictures_seen / 1000:.1f} kimg", flush=True)
+        say(ranks, f"resumed at {state.pictures_seen / 1000:.1f} kimg")
     stopping: list[int] = []
 
     def stop(signum: int, _frame: FrameType | None) -> None:
@@ -132,17 +136,29 @@ def run(options: argparse.Namespace) -> None:
     saved_at = time.monotonic()
     grid_steps = max(round(options.grid_kimg * 1000 / config.batch), 1)
     for progress in train(state, pictures, math.ceil(options.kimg * 1000 / config.batch)):
+        ended = ranks.any(bool(stopping))
+        if ranks.rank > 0:
+            if ended:
+                return
+            continue
         log.add(progress)
         if progress.step % grid_steps == 0 or progress.step == progress.total:
             kimg = state.pictures_seen // 1000
             save_grid(options.out / f"samples_{kimg:06d}.png", state.average, config.seed)
-        if stopping or time.monotonic() - saved_at > options.checkpoint_s:
+        if ended or time.monotonic() - saved_at > options.checkpoint_s:
             _save(state, options.out, checkpoint)
             saved_at = time.monotonic()
-        if stopping:
+        if ended:
             print(f"stopped at {state.pictures_seen / 1000:.1f} kimg", flush=True)
             return
-    _save(state, options.out, checkpoint)
+    if ranks.rank == 0:
+        _save(state, options.out, checkpoint)
+
+
+def say(ranks: Ranks, text: str) -> None:
+    """Print a line, once for all ranks."""
+    if ranks.rank == 0:
+        print(text, flush=True)
 
 
 def _save(state: TrainingState, out: Path, checkpoint: Path) -> None:
@@ -154,6 +170,6 @@ def main() -> None:
     """Run the command line, first starting anew with the allocator's settings where they are missing."""
     options = parse(sys.argv[1:])
     if sys.platform == "linux" and any(name not in os.environ for name in ALLOCATOR):
-        module = [sys.executable, "-m", "gpu_ops.training.generator"]
-        os.execve(sys.executable, [*module, *sys.argv[1:]], {**ALLOCATOR, **os.environ})
-    run(options)
+        os.execve(sys.executable, [sys.executable, "-m", MODULE, *sys.argv[1:]], {**ALLOCATOR, **os.environ})
+    with together(options.ranks, MODULE, sys.argv[1:]) as ranks:
+        run(options, ranks)

@@ -40,14 +40,15 @@ def train(state: TrainingState, pictures: Pictures, total: int) -> Iterator[Prog
 
 def _step(state: TrainingState, pictures: Pictures) -> dict[str, float]:
     config = state.config
-    rng = step_rng(config.seed, state.step, state.device)
-    real = pictures.batch(config.seed, state.step, config.batch).to(state.device)
+    rng = step_rng(config.seed, state.step, state.device, state.ranks.rank)
+    real = pictures.batch(config.seed, state.step, config.batch, state.ranks).to(state.device)
     both = _both_at_once if config.shared_fakes else _one_after_the_other
     losses = both(state, real, rng)
     if config.pl_weight and state.step % PATH_LENGTH_INTERVAL == 0:
         losses["path_length"] = _path_length_step(state, rng)
     if state.step % R1_INTERVAL == 0:
         losses["r1"] = _r1_step(state, real)
+    state.ranks.average([state.generator.mapping.w_avg])
     return {name: float(value) for name, value in losses.items()}
 
 
@@ -58,7 +59,8 @@ def _autocast(state: TrainingState) -> AbstractContextManager[None]:
 
 def _fakes(state: TrainingState, rng: torch.Generator) -> torch.Tensor:
     config = state.config
-    w_plus = adversarial.sample_w_plus(state.generator, config.batch, config.style_mixing, rng)
+    count = state.ranks.share(config.batch)
+    w_plus = adversarial.sample_w_plus(state.generator, count, config.style_mixing, rng)
     adversarial.track_w_avg(state.generator, w_plus)
     return state.generator.synthesise(w_plus, "random", rng).picture
 
@@ -76,9 +78,9 @@ def _both_at_once(state: TrainingState, real: torch.Tensor, rng: torch.Generator
     weights = list(state.discriminator.parameters())
     for weight, slope in zip(weights, torch.autograd.grad(loss, weights), strict=True):
         weight.grad = slope
-    _finish(state.discriminator_adam)
+    _finish(state, state.discriminator_adam)
     torch.autograd.backward(fake, gradient)
-    _finish(state.generator_adam)
+    _finish(state, state.generator_adam)
     return _losses(generator_loss, loss, real_scores, fake_scores)
 
 
@@ -90,7 +92,7 @@ def _one_after_the_other(
         generator_loss = adversarial.generator_loss(state.discriminator(_fakes(state, rng)))
     torch.autograd.backward(generator_loss)
     state.discriminator.requires_grad_(True)
-    _finish(state.generator_adam)
+    _finish(state, state.generator_adam)
     with _autocast(state):
         with torch.no_grad():
             fake = _fakes(state, rng)
@@ -98,7 +100,7 @@ def _one_after_the_other(
         real_scores = state.discriminator(real)
         loss = adversarial.discriminator_loss(real_scores, fake_scores)
     torch.autograd.backward(loss)
-    _finish(state.discriminator_adam)
+    _finish(state, state.discriminator_adam)
     return _losses(generator_loss, loss, real_scores, fake_scores)
 
 
@@ -117,13 +119,14 @@ def _path_length_step(state: TrainingState, rng: torch.Generator) -> torch.Tenso
     config = state.config
     with _autocast(state):
         w_plus = adversarial.sample_w_plus(
-            state.generator, max(config.batch // 2, 1), config.style_mixing, rng
+            state.generator, state.ranks.share(config.batch // 2), config.style_mixing, rng
         )
         penalty, state.mean_length = adversarial.path_length_penalty(
             state.generator, w_plus, state.mean_length, rng
         )
+    state.ranks.average([state.mean_length])
     torch.autograd.backward(penalty * (config.pl_weight * PATH_LENGTH_INTERVAL))
-    _finish(state.generator_adam)
+    _finish(state, state.generator_adam)
     return penalty.detach()
 
 
@@ -131,11 +134,13 @@ def _r1_step(state: TrainingState, real: torch.Tensor) -> torch.Tensor:
     # outside autocast: squared gradients of single pixels are too small for low precision
     penalty = adversarial.r1_penalty(state.discriminator, real, state.config.gamma)
     torch.autograd.backward(penalty * R1_INTERVAL)
-    _finish(state.discriminator_adam)
+    _finish(state, state.discriminator_adam)
     return penalty.detach()
 
 
-def _finish(adam: torch.optim.Adam) -> None:
+def _finish(state: TrainingState, adam: torch.optim.Adam) -> None:
+    slopes = (weight.grad for group in adam.param_groups for weight in group["params"])
+    state.ranks.average(slope for slope in slopes if slope is not None)
     adam.step()
     adam.zero_grad(set_to_none=True)
 

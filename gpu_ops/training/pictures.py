@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from gpu_ops.training.ranks import ALONE, Ranks
+
 
 class Pictures:
     """Pictures [n, H, W, 3] uint8, read from a memory-mapped pictures.npy as they are needed."""
@@ -30,9 +32,12 @@ class Pictures:
         """Height and width in pixels."""
         return int(self.data.shape[1])
 
-    def batch(self, seed: int, step: int, size: int) -> torch.Tensor:
-        """Return the pictures of one step, [size, 3, H, W] float32 in [-1, 1], channels_last."""
-        indices = order(len(self), seed, step * size, size)
+    def batch(self, seed: int, step: int, size: int, ranks: Ranks = ALONE) -> torch.Tensor:
+        """Return this rank's share of the `size` pictures of one step.
+
+        [N, 3, H, W] float32 in [-1, 1], channels_last.
+        """
+        indices = order(len(self), seed, step * size, size)[ranks.rank :: ranks.count]
         stacked = torch.from_numpy(self.data[indices])  # [N, H, W, 3]
         return stacked.permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1  # [N, 3, H, W]
 
@@ -52,7 +57,8 @@ def order(count: int, seed: int, start: int, size: int) -> npt.NDArray[np.int64]
     return indices
 
 
-def step_rng(seed: int, step: int, device: torch.device) -> torch.Generator:
-    """Return the source of all random numbers of one step; a function of (seed, step) alone."""
-    state = np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0]
+def step_rng(seed: int, step: int, device: torch.device, rank: int = 0) -> torch.Generator:
+    """Return the source of all random numbers of one step; a function of (seed, step, rank) alone."""
+    key = [seed, step, rank] if rank else [seed, step]
+    state = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]
     return torch.Generator(device).manual_seed(int(state >> np.uint64(1)))

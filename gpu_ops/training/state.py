@@ -10,6 +10,7 @@ import torch
 
 from gpu_ops.stylegan2.discriminator import Discriminator
 from gpu_ops.stylegan2.generator import Generator, GeneratorConfig
+from gpu_ops.training.ranks import ALONE, Ranks
 
 R1_INTERVAL = 16
 PATH_LENGTH_INTERVAL = 4
@@ -19,7 +20,8 @@ PATH_LENGTH_INTERVAL = 4
 class TrainingConfig:
     """Everything that the numbers of a run depend on, its pictures and its length aside.
 
-    precision "bf16" runs the convolutions from 8 x 8 up in bfloat16; R1 is always in float32.
+    batch is of all ranks together. precision "bf16" runs the convolutions from 8 x 8 up in bfloat16; R1 is
+    always in float32.
     shared_fakes lets one set of fakes serve both networks in a step.
     """
 
@@ -43,8 +45,11 @@ def lazy_adam(parameters: Iterable[torch.nn.Parameter], lr: float, interval: int
 class TrainingState:
     """Networks, their moving average, optimisers, and the step: what a checkpoint holds."""
 
-    def __init__(self, config: TrainingConfig, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, config: TrainingConfig, device: torch.device | str = "cpu", ranks: Ranks = ALONE
+    ) -> None:
         self.config = config
+        self.ranks = ranks
         self.device = torch.device(device)
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
