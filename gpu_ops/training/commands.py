@@ -114,8 +114,11 @@ class Log:
         self.since, self.step, self.sums = time.monotonic(), progress.step, {}
 
 
-def run(options: argparse.Namespace, ranks: Ranks) -> None:
-    """Train as the options say. SIGTERM and SIGINT save a checkpoint and end the run early."""
+def run(options: argparse.Namespace, ranks: Ranks) -> int:
+    """Train as the options say. SIGTERM and SIGINT save a checkpoint and end the run early.
+
+    Returns the exit status: 0, or 128 and the signal's number.
+    """
     options.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(options.threads or max((os.cpu_count() or 1) // ranks.count, 1))
     pictures = Pictures.open(options.data)
@@ -139,7 +142,7 @@ def run(options: argparse.Namespace, ranks: Ranks) -> None:
         ended = ranks.any(bool(stopping))
         if ranks.rank > 0:
             if ended:
-                return
+                return 0
             continue
         log.add(progress)
         if progress.step % grid_steps == 0 or progress.step == progress.total:
@@ -150,9 +153,10 @@ def run(options: argparse.Namespace, ranks: Ranks) -> None:
             saved_at = time.monotonic()
         if ended:
             print(f"stopped at {state.pictures_seen / 1000:.1f} kimg", flush=True)
-            return
+            return 128 + stopping[0] if stopping else 1
     if ranks.rank == 0:
         _save(state, options.out, checkpoint)
+    return 0
 
 
 def say(ranks: Ranks, text: str) -> None:
@@ -172,4 +176,5 @@ def main() -> None:
     if sys.platform == "linux" and any(name not in os.environ for name in ALLOCATOR):
         os.execve(sys.executable, [sys.executable, "-m", MODULE, *sys.argv[1:]], {**ALLOCATOR, **os.environ})
     with together(options.ranks, MODULE, sys.argv[1:]) as ranks:
-        run(options, ranks)
+        status = run(options, ranks)
+    sys.exit(status)

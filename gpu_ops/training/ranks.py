@@ -8,15 +8,19 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import torch
 from torch import distributed
 
 RANK, MEETING = "EDITQ_TRAINING_RANK", "EDITQ_TRAINING_MEETING"
+LONGEST_WAIT = timedelta(minutes=5)  # of one process for another: a checkpoint or a grid takes seconds
+GRACE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -53,25 +57,64 @@ ALONE = Ranks()
 
 @contextmanager
 def together(count: int, module: str, arguments: Sequence[str]) -> Iterator[Ranks]:
-    """Start the other processes (or, in one of them, join), and wait for them at the end."""
+    """Start the other processes (or, in one of them, join), and wait for them at the end.
+
+    None outlives the first one, however that ends.
+    """
     if count == 1:
-        yield Ranks()
+        yield ALONE
         return
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    rank = int(os.environ.get(RANK, "0"))
-    meeting = os.environ.get(MEETING) or str(Path(tempfile.mkdtemp()) / "meeting")
-    others = [
-        subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            env={**os.environ, RANK: str(other), MEETING: meeting},
-            start_new_session=True,  # signals go to the first process, which tells the others
-        )
-        for other in range(1, count if rank == 0 else 1)
-    ]
-    distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=count)
-    try:
-        yield Ranks(rank, count)
-        distributed.destroy_process_group()
-    finally:
-        for other in others:
-            other.wait(timeout=60)
+    if RANK in os.environ:
+        threading.Thread(target=_end_with_the_first, daemon=True).start()
+        with _joined(Ranks(int(os.environ[RANK]), count), os.environ[MEETING]) as ranks:
+            yield ranks
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        meeting = str(Path(folder) / "meeting")
+        others = [_start(other, meeting, module, arguments) for other in range(1, count)]
+        try:
+            with _joined(Ranks(0, count), meeting) as ranks:
+                yield ranks
+        except BaseException:
+            for other in others:
+                other.kill()
+            raise
+        finally:
+            _await(others)
+
+
+@contextmanager
+def _joined(ranks: Ranks, meeting: str) -> Iterator[Ranks]:
+    distributed.init_process_group(
+        "gloo",
+        init_method=f"file://{meeting}",
+        rank=ranks.rank,
+        world_size=ranks.count,
+        timeout=LONGEST_WAIT,
+    )
+    yield ranks
+    distributed.destroy_process_group()
+
+
+def _start(rank: int, meeting: str, module: str, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        env={**os.environ, RANK: str(rank), MEETING: meeting},
+        stdin=subprocess.PIPE,  # its end tells of the first process's
+        start_new_session=True,  # signals go to the first process, which tells the others
+    )
+
+
+def _end_with_the_first() -> None:
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+def _await(others: Sequence[subprocess.Popen[bytes]]) -> None:
+    for other in others:
+        try:
+            other.wait(timeout=GRACE_S)
+        except subprocess.TimeoutExpired:
+            other.kill()
+            other.wait()

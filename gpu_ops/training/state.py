@@ -88,8 +88,8 @@ class TrainingState:
     def save(self, path: Path) -> None:
         """Write a checkpoint, whole or not at all.
 
-        Random numbers and the order of the data are functions of (seed, step), so the step stands for
-        the states of both.
+        Random numbers and the order of the data are functions of seed, step and rank, so the step stands
+        for the states of both. A run of another number of ranks may go on from here, with other numbers.
         """
         unfinished = path.with_name(path.name + ".unfinished")
         torch.save(
