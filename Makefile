@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-all check format clean distclean
+.PHONY: help install demo up test test-all check format train-cars clean distclean
 
 help: ## list the targets
 	@echo "editq: an asynchronous job queue for semantic image editing"; echo
@@ -36,6 +36,9 @@ check: install ## lint, format, types, import rules and unit tests
 format: install ## let ruff put the code into shape
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+train-cars: install ## make the bundled model from nothing in training-out/cars: several hours; goes on where it ended
+	$(BIN)/python -m gpu_ops.training.cars training-out/cars
 
 clean: ## remove caches and the demo's pictures; keeps .venv and the data in .editq
 	rm -rf demo-out bench-out build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

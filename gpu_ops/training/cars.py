@@ -1,6 +1,6 @@
 """Making the bundled model `cars` from nothing.
 
-    python -m gpu_ops.training.cars OUT [--until STAGE] [--kimg 400]
+    python -m gpu_ops.training.cars OUT [--until STAGE] [--kimg 400] [--ranks N]
 
 Stages, each skipped where its output exists in OUT: data, judge, perceptual, generator, annotated,
 segmenter, bundle. Several hours on two cores, nearly all of them the generator's; it may be ended and
@@ -9,11 +9,14 @@ started again at any time. The figures of a model are `python -m gpu_ops.trainin
 
 import argparse
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 import torch
@@ -33,12 +36,28 @@ TRAINING_PICTURES = 50_000
 HELD_OUT_PICTURES = 1_000
 ANNOTATED = 16
 ANNOTATED_STEPS = 1_000
+RANKS = (4, 2, 1)  # each divides the batch, so that all ranks have equal shares
 FILES = {role: f"{role}.safetensors" for role in ("generator", "segmenter", "perceptual", "judge")}
 
 
 def command(module: str, *arguments: object) -> None:
-    """Run one of the training commands, in a process of its own."""
-    subprocess.run([sys.executable, "-m", module, *map(str, arguments)], check=True)
+    """Run one of the training commands, in a process of its own, which is told of this one's signals.
+
+    Raises SystemExit where it did not come to its end.
+    """
+    process = subprocess.Popen([sys.executable, "-m", module, *map(str, arguments)])
+
+    def tell(signum: int, _frame: FrameType | None) -> None:
+        process.send_signal(signum)
+
+    before = {number: signal.signal(number, tell) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        status = process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if status != 0:
+        raise SystemExit(f"{module} ended with status {status}; start again to go on")
 
 
 def make_data(out: Path) -> None:
@@ -60,9 +79,16 @@ def make_perceptual(out: Path) -> None:
     command("gpu_ops.training.perceptual", "--data", out / "data", "--out", out / FILES["perceptual"])
 
 
-def make_generator(out: Path, kimg: float) -> None:
+def default_ranks() -> int:
+    """One process per core, at most four; one alone where there is a GPU."""
+    cores = 1 if torch.cuda.is_available() else os.cpu_count() or 1
+    return next(ranks for ranks in RANKS if ranks <= cores)
+
+
+def make_generator(out: Path, kimg: float, ranks: int) -> None:
     where = ("--data", out / "data", "--out", out / "run")
-    command("gpu_ops.training.generator", *where, "--kimg", kimg, "--resume")
+    how = ("--device", "cuda" if torch.cuda.is_available() and ranks == 1 else "cpu", "--ranks", ranks)
+    command("gpu_ops.training.generator", *where, *how, "--kimg", kimg, "--resume")
     shutil.copy(out / "run" / FILES["generator"], out / FILES["generator"])
 
 
@@ -118,6 +144,9 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder for everything that is made")
     parser.add_argument("--until", choices=STAGES, default=STAGES[-1], help="stop after this stage")
     parser.add_argument("--kimg", type=float, default=400, help="thousands of pictures the generator sees")
+    parser.add_argument(
+        "--ranks", type=int, default=default_ranks(), help="processes that train the generator (%(default)s)"
+    )
     options = parser.parse_args()
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
@@ -125,7 +154,7 @@ def main() -> None:
         "data": (out / "held-out" / "scenes.jsonl", lambda: make_data(out)),
         "judge": (out / FILES["judge"], lambda: make_judge(out)),
         "perceptual": (out / FILES["perceptual"], lambda: make_perceptual(out)),
-        "generator": (out / FILES["generator"], lambda: make_generator(out, options.kimg)),
+        "generator": (out / FILES["generator"], lambda: make_generator(out, options.kimg, options.ranks)),
         "annotated": (out / "annotated.safetensors", lambda: make_annotated(out)),
         "segmenter": (out / FILES["segmenter"], lambda: make_segmenter(out)),
         "bundle": (out / "bundle" / DESCRIPTION, lambda: make_bundle(out)),
