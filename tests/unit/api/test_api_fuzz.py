@@ -1,0 +1,110 @@
+"""Thousands of damaged pictures and job bodies: taken, or refused in words with nothing left behind.
+
+A run of 200 is part of the ordinary tests; `make test-all` sends 5,000.
+"""
+
+import json
+import random
+from typing import Any
+
+import pytest
+from api_trial import Trial, mask_png, picture, upload
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+RUNS = [200, pytest.param(5000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
+STRANGE: tuple[Any, ...] = (
+    *(None, True, -1, 0, 10**9, 1e308, -0.5, "", "cars", "wheel", "\0", "../../etc", "a" * 5000, [], {}),
+    *([[]], {"op": "scale"}, [{"op": "scale", "part": "wheel", "factor": 2}], ["wheel"]),
+    *("0" * 32, "é", 2**70),
+)
+
+
+def refused_in_words(answer: TestResponse) -> bool:
+    """A 4xx problem document with a code, a detail, and no trace of the inside."""
+    assert 400 <= answer.status_code < 500, (answer.status_code, answer.text[:500])
+    assert answer.content_type == "application/problem+json"
+    problem = answer.get_json()
+    assert problem["code"]
+    assert problem["detail"]
+    assert "Traceback" not in answer.text
+    return True
+
+
+def damaged(dice: random.Random, data: bytes) -> bytes:
+    """A file with one to eight faults: cut short, bytes changed, a piece doubled or taken out."""
+    file = bytearray(data)
+    for _ in range(dice.randint(1, 8)):
+        at = dice.randrange(len(file)) if file else 0
+        match dice.randrange(5):
+            case 0:
+                del file[at:]
+            case 1 if file:
+                file[at] = dice.randrange(256)
+            case 2:
+                file[at:at] = file[at : at + dice.randint(1, 64)]
+            case 3:
+                file[at : at + 4] = dice.randbytes(4)
+            case 4:
+                del file[at : at + dice.randint(1, 32)]
+    return bytes(file)
+
+
+@pytest.mark.parametrize("runs", RUNS)
+def test_a_damaged_picture_is_taken_or_refused_and_leaves_nothing(
+    trial: Trial, client: FlaskClient, runs: int
+) -> None:
+    dice = random.Random(20_260_101)
+    whole = [picture(form, size=(24, 18)) for form in FORMATS] + [mask_png()]
+    taken = 0
+    for _ in range(runs):
+        before = trial.kept()
+        role = dice.choice(("picture", "mask"))
+        data = damaged(dice, dice.choice(whole))
+        answer = client.post(f"/v1/images?role={role}", data=data, content_type="image/png")
+        if answer.status_code == 201:
+            taken += 1
+            continue
+        assert refused_in_words(answer)
+        assert trial.kept() == before
+    assert 0 < taken < runs
+
+
+@pytest.mark.parametrize("runs", RUNS)
+def test_a_mutated_job_is_taken_or_refused_and_leaves_nothing(
+    trial: Trial, client: FlaskClient, runs: int
+) -> None:
+    dice = random.Random(20_260_102)
+    image, mask = upload(client, picture()), upload(client, mask_png(), "mask")
+    inversion = trial.inverted().id
+    wheel = {"op": "scale", "part": "wheel", "factor": 1.4}
+    whole: list[dict[str, Any]] = [
+        {"kind": "sample", "model": "cars", "seed": 1, "count": 2, "truncation_psi": 0.7},
+        {"kind": "invert", "model": "cars", "image": image, "steps": 50, "lr": 0.1},
+        {"kind": "edit", "model": "cars", "inversion": inversion, "mask_operations": [wheel], "steps": 9},
+        {"kind": "edit", "model": "cars", "image": image, "mask": mask, "q_edit": ["wheel"]},
+    ]
+    taken = 0
+    for _ in range(runs):
+        before = trial.kept()
+        body = json.loads(json.dumps(dice.choice(whole)))
+        for _ in range(dice.randint(1, 3)):
+            operations = body.get("mask_operations")
+            deep = isinstance(operations, list) and operations and isinstance(operations[0], dict)
+            spot = operations[0] if deep and dice.random() < 0.3 else body
+            name = dice.choice([*spot, "extra", "steps", "buffer_px", "lambda_ce"])
+            if dice.random() < 0.2:
+                spot.pop(name, None)
+            else:
+                spot[name] = dice.choice(STRANGE)
+        text = json.dumps(body)
+        data = damaged(dice, text.encode()) if dice.random() < 0.2 else text.encode()
+        answer = client.post("/v1/jobs", data=data, content_type="application/json")
+        if answer.status_code == 202:
+            taken += 1
+            continue
+        assert refused_in_words(answer)
+        assert trial.kept() == before
+    assert 0 < taken < runs
