@@ -68,7 +68,7 @@ class WaitQuery(BaseModel):
 
 
 class WatchHeaders(BaseModel):
-    last_event_id: Annotated[int, Field(ge=0)] = Field(
+    last_event_id: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(
         default=0, alias="Last-Event-ID", description="Number of the last event seen."
     )
 

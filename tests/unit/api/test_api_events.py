@@ -50,7 +50,7 @@ def test_who_has_seen_the_end_is_told_not_to_come_back(client: FlaskClient, tria
     assert answer.status_code == 204
 
 
-@pytest.mark.parametrize("last", ["-1", "two", "1.5"])
+@pytest.mark.parametrize("last", ["-1", "two", "1.5", "99999999999999999999"])
 def test_a_last_event_id_that_is_no_number_is_refused(client: FlaskClient, last: str) -> None:
     problem = client.get(f"/v1/jobs/{submit(client)}/events", headers={"Last-Event-ID": last}).get_json()
     assert (problem["status"], problem["field"]) == (422, "Last-Event-ID")
