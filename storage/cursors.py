@@ -36,7 +36,8 @@ def decode_cursor(cursor: str) -> tuple[float, str]:
         created_at, item_id = place
         if not (isinstance(created_at, float) and math.isfinite(created_at) and isinstance(item_id, str)):
             raise ValueError("not a place")
-        item_id.encode("ascii")
+        if not (item_id.isascii() and item_id.isalnum()):  # PostgreSQL's text holds no NUL
+            raise ValueError("not an id")
     except (binascii.Error, ValueError, TypeError, RecursionError):
         raise InvalidInput("This cursor was not made here.", field="cursor", expected="next_cursor") from None
     return created_at, item_id

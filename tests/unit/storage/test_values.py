@@ -126,6 +126,11 @@ def test_a_cursor_leads_back_to_its_place(created_at: float, id: str) -> None:
     assert not set(cursor) & set("+/=&?#")
 
 
+def test_a_cursor_that_no_database_could_look_for_is_refused() -> None:
+    with pytest.raises(errors.InvalidInput):
+        decode_cursor(encode_cursor(Item(1.0, "a\0b")))
+
+
 @given(st.text(max_size=80))
 def test_any_other_text_is_refused_by_name(text: str) -> None:
     with contextlib.suppress(errors.InvalidInput):
