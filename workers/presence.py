@@ -40,11 +40,14 @@ class Presence:
 
 
 def likely_device(wanted: str) -> str:
-    """What `auto` will come to in the pool child, found without loading torch."""
+    """What `auto` will come to in the pool child, found without loading torch, or where there is none."""
     if wanted != "auto":
         return wanted
+    try:
+        cpu_build = importlib.metadata.version("torch").endswith("+cpu")
+    except importlib.metadata.PackageNotFoundError:  # housekeeping needs none
+        return "cpu"
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1")
-    cpu_build = importlib.metadata.version("torch").endswith("+cpu")
     return "cpu" if hidden or cpu_build or not Path("/dev/nvidiactl").exists() else "cuda"
 
 

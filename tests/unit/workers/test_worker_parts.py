@@ -1,5 +1,6 @@
 """The small parts: decisions, signals, back-off, and what may be imported where."""
 
+import importlib.metadata
 import os
 import signal
 import subprocess
@@ -83,6 +84,14 @@ def test_rings_in_vain_grow_rarer() -> None:
 def test_a_device_that_is_named_is_the_device() -> None:
     assert likely_device("cuda:1") == "cuda:1"
     assert likely_device("auto") in ("cpu", "cuda")
+
+
+def test_a_worker_without_torch_is_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    assert likely_device("auto") == "cpu"
 
 
 @pytest.mark.parametrize("module", ["workers.queue", "workers.lifecycle", "workers.tasks", "workers.release"])
