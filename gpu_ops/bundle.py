@@ -101,7 +101,9 @@ def read_description(folder: Path) -> dict[str, Any]:
         description: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text())
         [description[key] for key in ("name", "resolution_px", "groups")]
         [part["name"] for part in description["parts"]]
-        [folder / name for name in description["files"].values()]
+        for name in description["files"].values():
+            if Path(name).name != name:
+                raise ValueError(f"{name!r} is no file of the folder")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"{folder} holds no readable {DESCRIPTION}: {error!r}") from error
     return description

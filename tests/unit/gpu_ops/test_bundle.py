@@ -54,6 +54,13 @@ def test_a_model_may_have_no_judge(folder: Path) -> None:
     assert load_bundle(folder).judge is None
 
 
+@pytest.mark.parametrize("name", ["../generator.safetensors", "/etc/passwd", "a/b.safetensors"])
+def test_files_outside_the_folder_are_not_read(folder: Path, name: str) -> None:
+    rewrite(folder, lambda description: description["files"].update(generator=name))
+    with pytest.raises(WeightsError, match="no file of the folder"):
+        load_bundle(folder)
+
+
 def test_a_calibrated_backbone_takes_the_bundled_ones_place(folder: Path, tmp_path: Path) -> None:
     from torchvision.models import squeezenet1_1
 
