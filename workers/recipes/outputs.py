@@ -3,7 +3,6 @@
 import functools
 import importlib.metadata
 import json
-import math
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from gpu_ops.bundle import Bundle
 from gpu_ops.picture import Picture
 from storage.masks import encode_mask
 from storage.pictures import encode_png
+from storage.plain import plain
 from storage.records import Job, Model
 from workers.attempt import Attempt
 
@@ -69,14 +69,6 @@ class Outputs:
 def read_tensor(attempt: Attempt, job: Job, file: str) -> torch.Tensor:
     """A tensor that another job left."""
     return load(attempt.stores.objects.get(job.outputs[file]))[file.removesuffix(".safetensors")]
-
-
-def plain(members: dict[str, Any]) -> dict[str, Any]:
-    """As JSON can say it: no infinity (the PSNR of equal pictures), no NaN."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in members.items()
-    }
 
 
 @functools.cache
