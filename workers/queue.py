@@ -4,7 +4,6 @@ A ring may be lost, repeated or refused: the row is the truth, and housekeeping 
 for a frozen broker once, briefly, and then not at all until it may be back.
 """
 
-import functools
 import logging
 import time
 from collections.abc import Callable
@@ -77,13 +76,3 @@ class Doorbell:
 
 def make_ring(settings: Settings) -> Ring:
     return Doorbell(settings.redis_url).ring
-
-
-@functools.cache
-def _doorbell() -> Doorbell:
-    return Doorbell(Settings().redis_url)
-
-
-def ring(queue: str, job_id: str) -> None:
-    """Ring by the environment's broker."""
-    _doorbell().ring(queue, job_id)
