@@ -45,7 +45,11 @@ def named(error: BaseException) -> EditqError:
 
     match error:
         case operation.MaskUnchangedError():
-            return MaskUnchanged("The mask asked for is the mask that is there already.", field="mask")
+            return MaskUnchanged(
+                "Around the parts that the edit is about, the mask asked for is what is there already.",
+                field="q_edit",
+                expected="parts that the new mask changes",
+            )
         case operation.NonFiniteError():
             return NonFinite(f"The optimisation diverged: {error}.")
         case operation.ShapeError():
