@@ -107,9 +107,10 @@ def forget_image(tenant_id: str, image_id: str) -> None:
 @contextmanager
 def _holding(key: str) -> Iterator[None]:
     """Be the only one, among all processes, that adds or deletes this object."""
+    name = f"object:{hashlib.sha256(key.encode()).hexdigest()}"  # keys are longer than names of locks
     deadline = time.monotonic() + LOCK_WAIT_S
     while True:
-        with stores().locks.hold(f"object:{key}", lease_s=LOCK_LEASE_S) as held:
+        with stores().locks.hold(name, lease_s=LOCK_LEASE_S) as held:
             if held:
                 yield
                 return
