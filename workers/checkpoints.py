@@ -4,7 +4,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from storage.errors import EditqError, LeaseLost
+from storage.errors import EditqError, LeaseLost, StorageUnavailable
 from storage.objects import checkpoint_key
 from storage.records import ObjectRef
 from workers.attempt import Attempt
@@ -26,7 +26,10 @@ class Checkpoints:
         self._mine: ObjectRef | None = None
 
     def restore(self) -> "State | None":
-        """What an earlier attempt left, or None: then the work starts over."""
+        """What an earlier attempt left, or None: then the work starts over.
+
+        Raises StorageUnavailable: what is only out of reach for a while is not given up.
+        """
         pointer = self._attempt.job.checkpoint
         if pointer is None:
             return None
@@ -34,6 +37,8 @@ class Checkpoints:
 
         try:
             return load(self._attempt.stores.objects.get(pointer))
+        except StorageUnavailable:
+            raise
         except EditqError as error:
             log.warning("job %s: starting over without its checkpoint: %s", self._attempt.job.id, error)
             return None

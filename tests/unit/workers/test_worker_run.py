@@ -9,8 +9,9 @@ import pytest
 from worker_trial import Trial
 
 from storage.errors import StorageUnavailable
+from storage.memory import MemoryObjects
 from storage.memory_jobs import MemoryJobs
-from storage.records import Claim, Job, Status
+from storage.records import Claim, Job, ObjectRef, Status
 
 
 def test_nothing_to_claim(trial: Trial) -> None:
@@ -287,3 +288,21 @@ def test_a_corrupt_checkpoint_starts_the_work_over(trial: Trial) -> None:
     ended = trial.take(faulty.recipe())
     assert ended is not None
     assert ended.result["taken"] == list(range(1, 11))
+
+
+class Away(MemoryObjects):
+    """Objects that cannot be read for now."""
+
+    def get(self, ref: ObjectRef) -> bytes:
+        raise StorageUnavailable("The object store does not answer.")
+
+
+def test_a_checkpoint_out_of_reach_is_waited_for(trial: Trial) -> None:
+    job = trial.submit()
+    trial.take(faulty.recipe(lambda step: trial.drain.ask() if step == 4 else None))
+    trial.drain.requested = False
+    trial.stores = dataclasses.replace(trial.stores, objects=Away())
+    requeued = trial.take(faulty.recipe())
+    assert requeued is not None
+    assert (requeued.status, requeued.failures) == (Status.QUEUED, 1)
+    assert requeued.checkpoint == trial.get(job).checkpoint is not None
