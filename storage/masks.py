@@ -13,7 +13,7 @@ from scipy import ndimage
 from storage.errors import InvalidInput, MaskMismatch, UnknownPart
 from storage.pictures import MAX_PIXELS, open_judged, save_png
 from storage.records import Part
-from storage.specs import Grow, MaskOperation, Relabel, Scale, Shift
+from storage.specs import EditSpec, Grow, MaskOperation, Relabel, Scale, Shift
 
 Mask = NDArray[np.uint8]
 Region = NDArray[np.bool_]
@@ -80,8 +80,29 @@ def resolve_parts(
     return tuple(found)
 
 
+def edited_parts(
+    spec: EditSpec, old: Mask, new: Mask, parts: Sequence[Part], groups: Groups
+) -> tuple[int, ...]:
+    """What an edit is about: its q_edit, else the parts that its operations name, else those that change."""
+    if spec.q_edit:
+        return resolve_parts(spec.q_edit, parts, groups)
+    if spec.mask_operations:
+        return named_parts(spec.mask_operations, parts, groups)
+    return changed_parts(old, new)
+
+
+def named_parts(
+    operations: Sequence[MaskOperation], parts: Sequence[Part], groups: Groups
+) -> tuple[int, ...]:
+    """The parts that operations name, of a relabel both; not those that give way. Each once, in order."""
+    names = [
+        name for op in operations for name in ((op.part, op.into) if isinstance(op, Relabel) else (op.part,))
+    ]
+    return resolve_parts(names, parts, groups, field="mask_operations")
+
+
 def changed_parts(old: Mask, new: Mask) -> tuple[int, ...]:
-    """What an edit is about: of each changed pixel's old and new part, the smaller one (in both masks)."""
+    """Of each changed pixel's old and new part, the smaller one (counted in both masks)."""
     pixels = np.bincount(old.ravel(), minlength=256) + np.bincount(new.ravel(), minlength=256)
     changed = old != new
     before, after = old[changed], new[changed]

@@ -93,7 +93,9 @@ class EditSpec(Strict):
     mask: Identifier | None = Field(default=None, description="Image id of an uploaded mask (indexed PNG).")
     mask_operations: Annotated[tuple[MaskOperation, ...], Field(max_length=32)] = ()
     q_edit: Annotated[tuple[PartName, ...], Field(max_length=64)] = Field(
-        default=(), description="Parts or part groups that the edit is about; by default those that change."
+        default=(),
+        description="Parts or part groups that the edit is about. By default those that mask_operations name "
+        "(of a relabel both), or for an uploaded mask those that change.",
     )
     steps: Steps = 100
     lr: LearningRate = 0.02

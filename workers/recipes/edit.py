@@ -13,7 +13,7 @@ from gpu_ops.invert import invert
 from gpu_ops.picture import Picture
 from gpu_ops.progress import Progress, State
 from storage.errors import InvalidInput, MaskUnchanged
-from storage.masks import apply_operations, changed_parts, resolve_parts
+from storage.masks import apply_operations, edited_parts
 from storage.records import Model, Status
 from storage.specs import EditSpec
 from workers.attempt import Attempt, Saved
@@ -121,9 +121,7 @@ def _target(task: EditTask, mask: Picture) -> tuple[Picture, tuple[int, ...]]:
         target = apply_operations(mask, task.spec.mask_operations, parts, groups)
     if np.array_equal(target, mask):
         raise MaskUnchanged("The mask asked for is the mask that is there already.", field="mask")
-    if task.spec.q_edit:
-        return target, resolve_parts(task.spec.q_edit, parts, groups)
-    return target, changed_parts(mask, target)
+    return target, edited_parts(task.spec, mask, target, parts, groups)
 
 
 def _save(attempt: Attempt, task: EditTask, outcome: EditOutcome) -> Saved:

@@ -14,11 +14,12 @@ from storage.masks import (
     changed_parts,
     check_mask,
     decode_mask,
+    edited_parts,
     encode_mask,
     resolve_parts,
 )
 from storage.records import Part
-from storage.specs import Grow, MaskOperation, Relabel, Scale, Shift
+from storage.specs import EditSpec, Grow, MaskOperation, Relabel, Scale, Shift
 
 NAMES = ("background", "body", "tyre", "rim", "hub")
 PARTS = tuple(Part(i, name, (40 * i, 255 - 40 * i, 7)) for i, name in enumerate(NAMES))
@@ -253,3 +254,28 @@ def test_changed_parts_are_the_smaller_of_each_pixels_two() -> None:
     assert changed_parts(old, done(old, Grow(part="tyre", px=1))) == (TYRE, RIM)
     assert changed_parts(old, done(old, Scale(part="wheel", factor=1.4))) == (TYRE, RIM, HUB)
     assert changed_parts(old, done(old, Shift(part="body", dy_px=-2))) == (BODY, TYRE)
+
+
+@pytest.mark.parametrize(
+    ("operations", "about"),
+    [
+        ([Scale(part="wheel", factor=1.4)], (TYRE, RIM, HUB)),
+        ([Scale(part="wheel", factor=0.6)], (TYRE, RIM, HUB)),
+        ([Shift(part="hub", dx_px=2), Grow(part="wheel", px=1)], (HUB, TYRE, RIM)),
+        ([Relabel(part="rim", into="body")], (RIM, BODY)),
+        ([Relabel(part="wheel", into="tyre")], (TYRE, RIM, HUB)),
+    ],
+)
+def test_an_edit_is_about_the_parts_that_its_operations_name(
+    operations: list[MaskOperation], about: tuple[int, ...]
+) -> None:
+    spec = EditSpec(inversion="0" * 32, mask_operations=tuple(operations))
+    assert edited_parts(spec, car(), done(car(), *operations), PARTS, GROUPS) == about
+
+
+def test_an_edit_is_about_what_it_says_or_else_about_what_its_mask_changes() -> None:
+    scaled = done(car(), Scale(part="wheel", factor=1.4))
+    told = EditSpec(inversion="0" * 32, mask_operations=(Scale(part="wheel", factor=1.4),), q_edit=("hub",))
+    assert edited_parts(told, car(), scaled, PARTS, GROUPS) == (HUB,)
+    drawn = EditSpec(inversion="0" * 32, mask="1" * 32)
+    assert edited_parts(drawn, car(), scaled, PARTS, GROUPS) == changed_parts(car(), scaled)

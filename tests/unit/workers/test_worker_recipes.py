@@ -101,6 +101,7 @@ def test_edit_of_an_upload_by_operations(plant: Trial, picture: str) -> None:
     figures = {"iou_before", "iou_after", "judge_iou_before", "judge_iou_after", "psnr_outside_db"}
     figures |= {"lpips_outside", "loss_first", "loss_last", "perceptual_backbone", "seconds", "steps"}
     assert figures <= job.result.keys()
+    assert job.result["q_edit"] == ["rim", "tyre"]
     assert json.loads(output(plant, job, "provenance.json"))["job_id"] == job.id
 
 
