@@ -80,7 +80,7 @@ class EditObjective:
         logits = bundle.segmenter.logits_at(drawn.features, self.pixels)
         ce = region_cross_entropy(logits, self.wanted, self.item, self.count)
         prior = bundle.prior.penalty(delta_w)
-        total = weights.rgb * bundle.perceptual.lambda_factor * rgb + weights.ce * ce + weights.prior * prior
+        total = weights.rgb * bundle.perceptual.edit_factor * rgb + weights.ce * ce + weights.prior * prior
         return {"total": total, "rgb": rgb, "ce": ce, "prior": prior}, drawn.picture
 
 

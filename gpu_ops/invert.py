@@ -67,7 +67,7 @@ def invert(
     descent = Descent(start)
     if resume is not None:
         descent.restore(resume)
-    weight = LAMBDA_LPIPS * bundle.perceptual.lambda_factor
+    weight = LAMBDA_LPIPS * bundle.perceptual.invert_factor
     while descent.step < steps:
         drawn = bundle.generator.synthesise(descent.value).picture  # [N, 3, R, R]
         perceptual = bundle.perceptual.distance(bundle.perceptual.features(drawn), target_features)

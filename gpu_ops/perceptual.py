@@ -32,13 +32,17 @@ class Perceptual(nn.Module):
     """LPIPS split in two, so that the features of a constant target are computed once.
 
     name           which backbone this is, for the result of a job
-    lambda_factor  what weights of this distance are multiplied by; 1 for calibrated LPIPS
+    edit_factor    what lambda_rgb of an edit is multiplied by; 1 for calibrated LPIPS
+    invert_factor  what the weight of LPIPS in an inversion is multiplied by; 1 for calibrated LPIPS
     """
 
-    def __init__(self, net: str, *, calibrated: bool, name: str, lambda_factor: float = 1.0) -> None:
+    def __init__(
+        self, net: str, *, calibrated: bool, name: str, edit_factor: float = 1.0, invert_factor: float = 1.0
+    ) -> None:
         super().__init__()
         self.name = name
-        self.lambda_factor = lambda_factor
+        self.edit_factor = edit_factor
+        self.invert_factor = invert_factor
         self.calibrated = calibrated
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # lpips asks torchvision in a way that it deprecates
@@ -70,7 +74,11 @@ def load_bundled(path: Path) -> Perceptual:
     try:
         about, weights = load_network(path)
         network = Perceptual(
-            "squeeze", calibrated=False, name=about["name"], lambda_factor=about["lambda_factor"]
+            "squeeze",
+            calibrated=False,
+            name=about["name"],
+            edit_factor=about["edit_factor"],
+            invert_factor=about["invert_factor"],
         )
         network.lpips.net.load_state_dict(in_slices(weights, network.lpips.net))
     except (OSError, SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:

@@ -35,7 +35,7 @@ def make_tiny_model(folder: Path, name: str = "cars", seed: int = 0) -> Path:
     )
     save_network(home / "segmenter.safetensors", Segmenter(config), config.as_dict())
     save_network(home / "judge.safetensors", Judge(len(PARTS), width=4), {"parts": len(PARTS), "width": 4})
-    about = {"name": "random", "lambda_factor": 1.0}
+    about = {"name": "random", "edit_factor": 1.0, "invert_factor": 1.0}
     save_network(home / "perceptual.safetensors", squeezenet1_1(), about, half=True)
     description = {
         "name": name,

@@ -62,14 +62,14 @@ def measure(
     bundle: Bundle, w_plus: torch.Tensor, wanted: Picture, *, factor: float, prior: float, steps: int
 ) -> dict[str, Any]:
     """Mean scores of edits of w_plus [N, L, D] towards masks uint8 [N, R, R]."""
-    bundle.perceptual.lambda_factor = factor
+    bundle.perceptual.edit_factor = factor
     run = edit(bundle, w_plus, wanted, Q_EDIT, steps=steps, lambda_prior=prior)
     metrics = report(run, f"factor {factor} prior {prior}").metrics
     means = {name: round(float(np.mean([each[name] for each in metrics])), 4) for name in SHOWN}
     worst = round(min(each["psnr_outside_db"] for each in metrics), 2)
     return {
         "n": len(metrics),
-        "factor": factor,
+        "edit_factor": factor,
         "prior": prior,
         "steps": steps,
         **means,
@@ -91,9 +91,7 @@ def main() -> None:
     inverted = report(invert(bundle, edits.pictures), "inverting")
     print(f"inversion {np.mean(inverted.psnr_db):.2f} dB", flush=True)
     wanted = targets(inverted.masks, edits)
-    factors = [float(each) for each in options.factors.split(",") if each] or [
-        bundle.perceptual.lambda_factor
-    ]
+    factors = [float(each) for each in options.factors.split(",") if each] or [bundle.perceptual.edit_factor]
     for factor, prior in product(factors, [float(each) for each in options.priors.split(",")]):
         row = measure(bundle, inverted.w_plus, wanted, factor=factor, prior=prior, steps=options.steps)
         print(json.dumps(row), flush=True)

@@ -119,7 +119,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--lambda-factor", type=float, default=1.0, help="recorded beside the weights")
+    parser.add_argument("--edit-factor", type=float, default=1.0, help="on lambda_rgb of edits; recorded")
+    parser.add_argument("--invert-factor", type=float, default=1.0, help="on LPIPS of inversions; recorded")
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     names, attributes = read_attributes(options.data / "scenes.jsonl")
@@ -128,12 +129,15 @@ def main() -> None:
     for progress in train_backbone(reader, pictures, attributes, steps=options.steps, seed=options.seed):
         if progress.step % 50 == 0:
             print(f"{progress.step}/{progress.total} mse {progress.losses['mse']:.4f}", flush=True)
-    save_backbone(options.out, reader, names, options.lambda_factor)
+    save_backbone(options.out, reader, names, options.edit_factor, options.invert_factor)
 
 
-def save_backbone(path: Path, reader: AttributeReader, names: list[str], lambda_factor: float) -> None:
+def save_backbone(
+    path: Path, reader: AttributeReader, names: list[str], edit_factor: float, invert_factor: float
+) -> None:
     """Write the features (torchvision's layout) and the head, half precision, with names and factor."""
-    about = {"name": NAME, "lambda_factor": lambda_factor, "attributes": names}
+    factors = {"edit_factor": edit_factor, "invert_factor": invert_factor}
+    about = {"name": NAME, **factors, "attributes": names}
     save_network(path, reader, about, half=True)
 
 

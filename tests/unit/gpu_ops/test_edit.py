@@ -50,7 +50,7 @@ def objective64(
 
 def test_the_loss_equals_its_definition(tiny64: Bundle, w_plus: torch.Tensor) -> None:
     """Equations 1 to 5 and the prior, in their plain form, on whole pictures."""
-    tiny64.perceptual.lambda_factor = 1.7
+    tiny64.perceptual.edit_factor = 1.7
     weights = EditWeights(rgb=15, ce=0.8, prior=0.15)
     objective = objective64(tiny64, w_plus, weights, buffer_px=2)
     delta_w = 0.1 * torch.randn_like(objective.w_plus)

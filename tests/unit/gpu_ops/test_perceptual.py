@@ -116,7 +116,7 @@ def test_backbones_of_torchvision_are_recognised_and_calibrated(
     weights = published(net)
     network = load_backbone(write(tmp_path / f"w{suffix}", weights))
     assert network.name == f"{net} (w{suffix}), calibrated"
-    assert network.lambda_factor == 1
+    assert (network.edit_factor, network.invert_factor) == (1, 1)
     for key, tensor in network.lpips.net.state_dict().items():
         assert torch.equal(tensor, weights["features." + key.split(".", 1)[1]])
     heads = Path(lpips.__file__).parent / "weights" / "v0.1" / f"{net}.pth"
@@ -212,9 +212,10 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_the_bundled_form_is_half_precision_with_a_name_and_a_factor(tmp_path: Path) -> None:
     path = tmp_path / "perceptual.safetensors"
     source = models.squeezenet1_1()
-    save_network(path, source, {"name": "ours", "lambda_factor": 2.5}, half=True)
+    save_network(path, source, {"name": "ours", "edit_factor": 2.5, "invert_factor": 0.5}, half=True)
     network = load_bundled(path)
-    assert (network.name, network.lambda_factor, network.calibrated) == ("ours", 2.5, False)
+    assert (network.name, network.calibrated) == ("ours", False)
+    assert (network.edit_factor, network.invert_factor) == (2.5, 0.5)
     expected = source.features[0].weight.half().float()
     assert torch.equal(network.lpips.net.slice1[0].weight, expected)
 
@@ -224,11 +225,11 @@ def test_bundled_files_of_another_kind_are_refused(tmp_path: Path) -> None:
     save_file({"x": torch.zeros(1)}, path)  # no configuration
     with pytest.raises(WeightsError, match=path.name):
         load_bundled(path)
-    save_network(path, torch.nn.Linear(2, 2), {"name": "ours", "lambda_factor": 1.0})
+    save_network(path, torch.nn.Linear(2, 2), {"name": "ours", "edit_factor": 1.0, "invert_factor": 1.0})
     with pytest.raises(WeightsError, match=path.name):
         load_bundled(path)
     save_network(path, models.squeezenet1_1(), {"name": "ours"})
-    with pytest.raises(WeightsError, match="lambda_factor"):
+    with pytest.raises(WeightsError, match="edit_factor"):
         load_bundled(path)
     path.write_bytes(np.random.default_rng(0).bytes(1000))
     with pytest.raises(WeightsError, match=path.name):
