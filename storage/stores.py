@@ -58,7 +58,8 @@ class Jobs(Protocol):
     def succeed(self, claim: Claim, outputs: Mapping[str, ObjectRef], result: Mapping[str, Any]) -> Job:
         """Finding one's own success already there is success."""
 
-    def fail(self, claim: Claim, error: Mapping[str, Any]) -> Job: ...
+    def fail(self, claim: Claim, error: Mapping[str, Any]) -> Job:
+        """For good; counts one more failure."""
 
     def canceled(self, claim: Claim) -> Job: ...
 

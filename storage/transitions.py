@@ -63,8 +63,9 @@ def succeed(job: Job, now: Any, outputs: Mapping[str, ObjectRef], result: Mappin
 
 
 def fail(job: Job, now: Any, error: Mapping[str, Any]) -> Change:
-    kept = plain(error)
-    return _end(job, now, Status.FAILED, {"error": kept}, {"attempt": job.attempt, "error": kept})
+    """For good, by an error of this attempt's, which counts as a failure."""
+    change = _failed(job, now, error)
+    return Change(change.values | {"failures": job.failures + 1}, change.event, change.data)
 
 
 def canceled(job: Job, now: Any, *, reason: str) -> Change:
@@ -77,8 +78,13 @@ def expire(job: Job, now: Any, *, max_lost: int) -> Change:
     if job.cancel_requested or job.lost + 1 < max_lost:
         return requeue(job, now, reason="lease_expired", lost=True)
     lost = WorkerLost(f"The worker was lost {job.lost + 1} times while it ran this job.")
-    change = fail(job, now, lost.as_dict())
+    change = _failed(job, now, lost.as_dict())
     return Change(change.values | {"lost": job.lost + 1}, change.event, change.data)
+
+
+def _failed(job: Job, now: Any, error: Mapping[str, Any]) -> Change:
+    kept = plain(error)
+    return _end(job, now, Status.FAILED, {"error": kept}, {"attempt": job.attempt, "error": kept})
 
 
 def _end(job: Job, now: Any, status: Status, values: dict[str, Any], data: dict[str, Any]) -> Change:

@@ -107,7 +107,7 @@ def test_expiry_cancels_where_that_was_asked_and_fails_what_is_lost_too_often(jo
     ended: dict[str, Job] = {job.id: job for job in jobs.expire(max_lost=1)}
     assert ended[wished.job.id].status is Status.CANCELED
     lost = ended[unlucky.job.id]
-    assert (lost.status, lost.lost) == (Status.FAILED, 1)
+    assert (lost.status, lost.lost, lost.failures) == (Status.FAILED, 1, 0)
     assert lost.error is not None
     assert lost.error["code"] == "worker_lost"
     assert told(jobs, lost.id) == ["queued", "running", "failed"]
@@ -118,3 +118,13 @@ def test_a_late_renewal_before_expiry_keeps_the_claim(jobs: Jobs) -> None:
     time.sleep(0.05)
     jobs.renew(claim, lease_s=60)
     assert jobs.expire(max_lost=3) == ()
+
+
+def test_the_last_failure_counts_too(jobs: Jobs) -> None:
+    claim = claimed(jobs)
+    jobs.requeue(claim, reason="retry", error=ERROR, failed=True)
+    again = jobs.claim("gpu", "w", lease_s=60)
+    assert again is not None
+    failed = jobs.fail(again, ERROR)
+    assert (failed.status, failed.failures) == (Status.FAILED, 2)
+    assert failed == jobs.get("local", failed.id)
