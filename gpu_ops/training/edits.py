@@ -1,10 +1,12 @@
 """Edits of held-out renders, measured: the wheels of cars made 1.4 times as large.
 
-    python -m gpu_ops.training.edits BUNDLE --first-seed 10001000 --count 12 --factors 0.01,0.03,0.1
+    python -m gpu_ops.training.edits BUNDLE --first-seed 10001000 --count 12 \
+        --invert-factors 0.003,0.01,0.1 --edit-factors 0.03,0.1,0.3
     python -m gpu_ops.training.edits BUNDLE --first-seed 10002000 --count 50 --priors 0,0.15
 
-The first form is how the backbone's factor on lambda_rgb was fitted. The mask wanted is the inverted
-picture's own, changed where the exact masks of the two renders (old wheels, larger wheels) differ.
+The first form is how the backbone's factors were fitted; edits start from the last inversions. The mask
+wanted is the inverted picture's own, changed where the exact masks of the two renders (old wheels, larger
+wheels) differ.
 """
 
 import argparse
@@ -20,6 +22,7 @@ import torch
 from gpu_ops.bundle import Bundle, load_bundle
 from gpu_ops.edit import edit
 from gpu_ops.invert import invert
+from gpu_ops.metrics import psnr_db
 from gpu_ops.picture import Picture
 from gpu_ops.scenes.cars import GROUPS, PARTS, render, sample_scene
 from gpu_ops.training.console import report
@@ -77,22 +80,41 @@ def measure(
     }
 
 
+def inversion_figures(found: Picture, edits: WheelEdits) -> dict[str, float]:
+    """Mean PSNR of inverted pictures uint8 [N, R, R, 3], over all pixels and over the car's own."""
+    own = edits.before >= PARTS.index("body")
+    pairs = list(zip(found, edits.pictures, own, strict=True))
+    return {
+        "psnr_db": round(float(np.mean([psnr_db(mine, theirs) for mine, theirs, _ in pairs])), 2),
+        "psnr_in_car_db": round(float(np.mean([psnr_db(*each) for each in pairs])), 2),
+    }
+
+
+def numbers(text: str) -> list[float]:
+    return [float(each) for each in text.split(",") if each]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure edits of held-out renders.")
     parser.add_argument("bundle", type=Path, help="the model's folder")
     parser.add_argument("--first-seed", type=int, required=True)
     parser.add_argument("--count", type=int, required=True)
-    parser.add_argument("--factors", default="", help="comma separated; by default the recorded one")
+    parser.add_argument("--invert-factors", default="", help="comma separated; by default the recorded one")
+    parser.add_argument("--edit-factors", default="", help="comma separated; by default the recorded one")
     parser.add_argument("--priors", default="0.15", help="comma separated")
     parser.add_argument("--steps", type=int, default=100)
     options = parser.parse_args()
     bundle = load_bundle(options.bundle)
     edits = wheel_edits(options.first_seed, options.count, bundle.resolution_px)
-    inverted = report(invert(bundle, edits.pictures), "inverting")
-    print(f"inversion {np.mean(inverted.psnr_db):.2f} dB", flush=True)
+    for factor in numbers(options.invert_factors) or [bundle.perceptual.invert_factor]:
+        bundle.perceptual.invert_factor = factor
+        inverted = report(invert(bundle, edits.pictures), "inverting")
+        print(
+            json.dumps({"invert_factor": factor, **inversion_figures(inverted.pictures, edits)}), flush=True
+        )
     wanted = targets(inverted.masks, edits)
-    factors = [float(each) for each in options.factors.split(",") if each] or [bundle.perceptual.edit_factor]
-    for factor, prior in product(factors, [float(each) for each in options.priors.split(",")]):
+    factors = numbers(options.edit_factors) or [bundle.perceptual.edit_factor]
+    for factor, prior in product(factors, numbers(options.priors)):
         row = measure(bundle, inverted.w_plus, wanted, factor=factor, prior=prior, steps=options.steps)
         print(json.dumps(row), flush=True)
 

@@ -27,7 +27,7 @@ from torchvision.models import squeezenet1_1  # isort: skip
 
 BATCH = 64
 HIGHEST_LR = 1.5e-3
-NAME = "squeezenet1_1, trained on the attributes of rendered cars, uncalibrated"
+NAME = "squeezenet1_1 of the bundled model, uncalibrated"
 Attributes = npt.NDArray[np.float32]
 
 
