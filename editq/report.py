@@ -72,17 +72,14 @@ def sheet(edited: Edited, figures: JSON) -> Image.Image:
         Panel("mask found in the edited picture", pictures["edited_mask.png"], exact=True),
     ]
     legend = [LegendEntry(part["name"], tuple(part["colour"])) for part in edited.model["parts"]]
-    footer = [
-        "  ·  ".join(f"{label} {value}" for label, value in rows)
-        for rows in (_rows(figures)[:4], _rows(figures)[4:])
-    ]
+    footer = [f"{label} {value}" for label, value in _rows(figures)]
     return contact_sheet(panels, legend, title=f"editq: {edited.asked}", footer=footer)
 
 
 def table(figures: JSON) -> Table:
     rendered = Table(box=box.SIMPLE, show_header=False, pad_edge=False)
-    rendered.add_column(style="dim")
-    rendered.add_column()
+    rendered.add_column(style="dim", overflow="fold")
+    rendered.add_column(overflow="fold")
     for label, value in _rows(figures):
         rendered.add_row(label, value)
     return rendered

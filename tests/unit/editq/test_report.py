@@ -1,11 +1,13 @@
 """The demo's sheet and figures, from jobs as the API shows them."""
 
+import dataclasses
 import io
 import json
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from editq import report
 from editq.live import describe, half_blocks
@@ -118,3 +120,40 @@ def test_a_terminal_picture_has_half_as_many_lines_as_pixels():
     lines = half_blocks(Image.new("P", (64, 64)), columns=32).plain.splitlines()
     assert len(lines) == 16
     assert {len(line) for line in lines} == {32}
+
+
+LONG_NAMES = ["squeezenet1_1, trained on the attributes of rendered cars, " * 6, "x" * 400]
+
+
+def margins(sheet):
+    """The outermost pixel columns, which nothing may be drawn on."""
+    pixels = np.asarray(sheet)
+    return np.concatenate([pixels[:, :16], pixels[:, -16:]], axis=1).reshape(-1, 3)
+
+
+@pytest.mark.parametrize("name", LONG_NAMES, ids=["words", "one-word"])
+def test_no_name_leaves_the_sheet_however_long(edited, name):
+    short = report.sheet(edited, report.summary(edited))
+    edited.edit["result"]["perceptual_backbone"] = name
+    edited.model["parts"] = [{"id": 0, "name": "p" * 200, "colour": [0, 0, 0]}]
+    sheet = report.sheet(dataclasses.replace(edited, asked=name), report.summary(edited))
+    assert sheet.width == short.width
+    assert len(np.unique(margins(sheet), axis=0)) == 1
+
+
+def test_figures_flow_into_lines_that_fit():
+    one = contact_sheet([], [], title="", footer=["figure"])
+    many = contact_sheet([], [], title="", footer=["a figure of some length"] * 30)
+    assert many.height > one.height + 28
+    assert len(np.unique(margins(many), axis=0)) == 1
+
+
+@pytest.mark.parametrize("name", LONG_NAMES, ids=["words", "one-word"])
+@pytest.mark.parametrize("width", [60, 80])
+def test_the_table_stays_within_the_terminal_and_is_whole(edited, name, width):
+    edited.edit["result"]["perceptual_backbone"] = name
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(report.table(report.summary(edited)))
+    shown = console.export_text()
+    assert max(map(len, shown.splitlines())) <= width
+    assert "…" not in shown
