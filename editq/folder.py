@@ -23,11 +23,15 @@ class AlreadyRunning(Exception):
 
 @dataclass(frozen=True)
 class DataFolder:
+    """`private`: ours, and nobody else may look in. A folder that the operator named keeps its rights."""
+
     path: Path
+    private: bool = True
 
     @classmethod
     def chosen(cls, environ: Mapping[str, str]) -> "DataFolder":
-        return cls(Path(environ.get("EDITQ_DATA_DIR") or ".editq").resolve())
+        named = environ.get("EDITQ_DATA_DIR")
+        return cls(Path(named or ".editq").resolve(), private=not named)
 
     @property
     def logs(self) -> Path:
@@ -37,11 +41,25 @@ class DataFolder:
     def _state(self) -> Path:
         return self.path / "service.json"
 
+    @property
+    def _lock(self) -> Path:
+        return self.path / "service.lock"
+
+    def _make(self) -> None:
+        """A new folder is its owner's alone; one that an earlier run made more open is closed."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(mode=0o700)
+        except FileExistsError:
+            if self.private and self._lock.exists():
+                self.path.chmod(self.path.stat().st_mode & 0o700)
+        self.logs.mkdir(exist_ok=True)
+
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """The lock is the kernel's, so it ends with its holder, however that ends. Raises AlreadyRunning."""
-        self.logs.mkdir(parents=True, exist_ok=True)
-        with (self.path / "service.lock").open("a") as lock:
+        self._make()
+        with self._lock.open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -54,7 +72,7 @@ class DataFolder:
     def busy(self) -> bool:
         """Whether a service holds this folder."""
         try:
-            with (self.path / "service.lock").open("r") as lock:
+            with self._lock.open("r") as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except FileNotFoundError:
             return False

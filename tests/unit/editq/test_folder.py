@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import subprocess
 import sys
 
@@ -85,3 +86,32 @@ def test_the_environment_chooses_the_folder(tmp_path, monkeypatch):
     assert DataFolder.chosen({}).path == tmp_path / ".editq"
     assert DataFolder.chosen({"EDITQ_DATA_DIR": ""}).path == tmp_path / ".editq"
     assert DataFolder.chosen({"EDITQ_DATA_DIR": "x"}).path == tmp_path / "x"
+
+
+def rights(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_new_folder_is_its_owners_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = os.umask(0)
+    try:
+        for environ in ({}, {"EDITQ_DATA_DIR": str(tmp_path / "deep" / "own")}):
+            folder = DataFolder.chosen(environ)
+            with folder.held():
+                assert rights(folder.path) == 0o700
+    finally:
+        os.umask(before)
+
+
+def test_only_a_folder_of_our_own_is_closed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ours, theirs = DataFolder.chosen({}), DataFolder.chosen({"EDITQ_DATA_DIR": "theirs"})
+    for folder in (ours, theirs):
+        folder.path.mkdir()
+        folder.path.chmod(0o755)
+        with folder.held():
+            assert rights(folder.path) == 0o755  # not known to be ours: there was no lock file in it
+    for folder, left in ((ours, 0o700), (theirs, 0o755)):
+        with folder.held():
+            assert rights(folder.path) == left
