@@ -5,9 +5,11 @@ from collections.abc import Iterable
 import numpy as np
 
 from api.errors import about
+from api.service import service
+from api.upload import DECODERS
 from storage.errors import InvalidInput, MaskUnchanged
-from storage.masks import Mask, apply_operations, check_mask, decode_mask, resolve_parts
-from storage.records import Image, Job, Model, Status
+from storage.masks import Mask, apply_operations, check_mask, check_size, decode_mask, resolve_parts
+from storage.records import Image, Job, Model, ObjectRef, Status
 from storage.specs import EditSpec, InvertSpec, JobSpec, MaskOperation, Relabel
 from storage.stores import Stores
 
@@ -50,9 +52,16 @@ def _check_image(image_id: str, field: str, role: str, tenant_id: str, stores: S
 
 def _read_mask(image: Image, model: Model, stores: Stores) -> Mask:
     with about("mask"):
-        mask = decode_mask(stores.objects.get(image.object))
+        check_size(image.width_px, image.height_px, model.resolution_px)  # before anything is read
+        mask = _decode(image.object, stores)
         check_mask(mask, model.resolution_px, model.parts, field="mask")
     return mask
+
+
+def _decode(ref: ObjectRef, stores: Stores) -> Mask:
+    data = stores.objects.get(ref)
+    with DECODERS:
+        return decode_mask(data, service().settings.max_picture_pixels)
 
 
 def _check_operations(operations: Iterable[MaskOperation], model: Model) -> None:
@@ -86,7 +95,7 @@ def _check_inversion(job_id: str, model: Model, tenant_id: str, stores: Stores) 
 def _check_changed(spec: EditSpec, inversion: Job, wanted: Mask | None, model: Model, stores: Stores) -> None:
     """Raises MaskUnchanged when the mask asked for is the one that the inversion has already."""
     with about("inversion"):
-        found = decode_mask(stores.objects.get(inversion.outputs[FIRST_MASK[inversion.kind]]))
+        found = _decode(inversion.outputs[FIRST_MASK[inversion.kind]], stores)
     field = "mask" if wanted is not None else "mask_operations"
     if wanted is None:
         wanted = apply_operations(found, spec.mask_operations, model.parts, model.groups)

@@ -28,7 +28,7 @@ PICTURE = "a whole JPEG, PNG, WebP, BMP or TIFF file"
 MASK = "an indexed or grey PNG whose values are part ids"
 LOCK_LEASE_S = 30.0
 LOCK_WAIT_S = 5.0
-_DECODERS = BoundedSemaphore(4)  # of this process: a picture of 40 million pixels takes hundreds of megabytes
+DECODERS = BoundedSemaphore(4)  # of this process: a picture of 40 million pixels takes hundreds of megabytes
 
 
 class ImageFields(BaseModel):
@@ -75,7 +75,7 @@ def _read_multipart(query: ImageFields) -> tuple[bytes, ImageFields]:
 def keep_image(tenant_id: str, data: bytes, fields: ImageFields) -> Image:
     """Decode the file to its end, then store it. Raises UnreadablePicture, PictureTooLarge."""
     max_pixels = service().settings.max_picture_pixels
-    with about("file", MASK if fields.role == "mask" else PICTURE), _DECODERS:
+    with about("file", MASK if fields.role == "mask" else PICTURE), DECODERS:
         width_px, height_px, media_type = inspect_picture(data, max_pixels)
         if fields.role == "mask":
             decode_mask(data, max_pixels)

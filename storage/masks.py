@@ -45,15 +45,19 @@ def encode_mask(mask: Mask, parts: Sequence[Part], text: Mapping[str, str] | Non
     return save_png(image, text)
 
 
-def check_mask(mask: Mask, resolution_px: int, parts: Sequence[Part], *, field: str = "mask") -> None:
-    """Raises MaskMismatch, naming the size or the ids that are wrong."""
-    height, width = mask.shape
-    if (height, width) != (resolution_px, resolution_px):
+def check_size(width_px: int, height_px: int, resolution_px: int, *, field: str = "mask") -> None:
+    """Raises MaskMismatch."""
+    if (width_px, height_px) != (resolution_px, resolution_px):
         raise MaskMismatch(
-            f"The mask is {width}x{height} pixels.",
+            f"The mask is {width_px}x{height_px} pixels.",
             field=field,
             expected=f"{resolution_px}x{resolution_px} pixels, as the model draws",
         )
+
+
+def check_mask(mask: Mask, resolution_px: int, parts: Sequence[Part], *, field: str = "mask") -> None:
+    """Raises MaskMismatch, naming the size or the ids that are wrong."""
+    check_size(mask.shape[1], mask.shape[0], resolution_px, field=field)
     known = {part.id for part in parts}
     unknown = sorted(set(np.unique(mask).tolist()) - known)
     if unknown:

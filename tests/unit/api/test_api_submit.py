@@ -262,3 +262,23 @@ def test_an_inversion_must_have_succeeded_with_this_very_model(client: FlaskClie
         assert (problem["status"], problem["code"], problem["field"]) == (status, code, "inversion")
         assert problem["expected"]
     assert len(trial.rung) == 1
+
+
+def test_a_mask_of_another_size_is_refused_before_it_is_read(client: FlaskClient, trial: Trial) -> None:
+    mask = upload(client, encode_mask(np.zeros((8, 16), np.uint8), PARTS), "mask")
+    trial.stores.objects.delete([trial.stores.library.get_image("local", mask).object.key])
+    body = {"kind": "edit", "image": upload(client, picture()), "mask": mask}
+    problem = client.post("/v1/jobs", json=body).get_json()
+    assert (problem["status"], problem["code"], problem["field"]) == (422, "mask_mismatch", "mask")
+    assert "16x8" in problem["detail"]
+
+
+def test_a_stored_mask_is_decoded_within_the_same_limit_as_an_upload(
+    client: FlaskClient, trial: Trial
+) -> None:
+    body = {"kind": "edit", "image": upload(client, picture()), "mask": upload(client, mask_png(), "mask")}
+    service = trial.app.extensions["editq"]
+    service.settings = service.settings.model_copy(update={"max_picture_pixels": 255})
+    problem = client.post("/v1/jobs", json=body).get_json()
+    assert (problem["status"], problem["code"], problem["field"]) == (413, "picture_too_large", "mask")
+    assert trial.kept()[0] == 0
