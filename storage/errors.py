@@ -24,6 +24,7 @@
     └── JobFailed                 job_failed          500  no   an operation could not end well
         ├── NonFinite             non_finite          500
         ├── OutOfMemory           out_of_memory       500  yes
+        ├── ModelUnavailable      model_unavailable   500       its files are not where its row says
         ├── WorkerLost            worker_lost         500
         └── InternalError         internal_error      500
 
@@ -144,6 +145,10 @@ class NonFinite(JobFailed):
 
 class OutOfMemory(JobFailed):
     code, retryable = "out_of_memory", True
+
+
+class ModelUnavailable(JobFailed):
+    code = "model_unavailable"
 
 
 class WorkerLost(JobFailed):

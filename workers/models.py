@@ -12,7 +12,14 @@ from collections import OrderedDict
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from storage.errors import EditqError, InternalError, OutOfMemory
+from storage.errors import (
+    EditqError,
+    InternalError,
+    ModelUnavailable,
+    ObjectCorrupt,
+    OutOfMemory,
+    OutputNotFound,
+)
 from storage.objects import UNKNOWN_BYTES
 from storage.records import Model, ObjectRef
 from storage.settings import Settings
@@ -23,6 +30,7 @@ if TYPE_CHECKING:
 
 NOT_WEIGHTS = frozenset({"preview", "card"})
 OBJECT_PREFIX = "objects:"
+NO_PERCEPTUAL_WEIGHTS = "The perceptual weights that this worker is configured with are not there."
 log = logging.getLogger(__name__)
 
 
@@ -78,8 +86,16 @@ class Models:
         for ref in _weights(model).values():
             path = folder / PurePosixPath(ref.key).name
             if not _holds(path, ref.sha256):
-                _write_whole(path, self._objects.get(ref))
+                _write_whole(path, self._weights_file(ref, model))
         return folder
+
+    def _weights_file(self, ref: ObjectRef, model: Model) -> bytes:
+        try:
+            return self._objects.get(ref)
+        except OutputNotFound as error:
+            raise ModelUnavailable(f"The files of the model {model.name} are missing.") from error
+        except ObjectCorrupt as error:
+            raise ObjectCorrupt(f"The files of the model {model.name} are damaged.") from error
 
     def _perceptual_weights(self) -> Path | None:
         """The backbone that the environment names, checked; None: the model's own."""
@@ -90,7 +106,7 @@ class Models:
             return self._fetched(named.removeprefix(OBJECT_PREFIX), sha256)
         path = Path(named)
         if not path.is_file():
-            raise InternalError("The perceptual weights that this worker is configured with are not there.")
+            raise InternalError(NO_PERCEPTUAL_WEIGHTS)
         if sha256 is not None and not _holds(path, sha256):
             raise InternalError("The perceptual weights are not those whose digest is configured.")
         return path
@@ -103,7 +119,10 @@ class Models:
         path = folder / PurePosixPath(key).name
         if not _holds(path, sha256):
             ref = ObjectRef(key, sha256, UNKNOWN_BYTES, "application/octet-stream")
-            _write_whole(path, self._objects.get(ref))
+            try:
+                _write_whole(path, self._objects.get(ref))
+            except OutputNotFound as error:
+                raise InternalError(NO_PERCEPTUAL_WEIGHTS) from error
         return path
 
 

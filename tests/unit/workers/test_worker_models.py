@@ -7,7 +7,7 @@ import pytest
 from tiny_model import make_tiny_model
 from worker_trial import Trial
 
-from storage.errors import InternalError, ObjectCorrupt, OutOfMemory
+from storage.errors import InternalError, ModelUnavailable, ObjectCorrupt, OutOfMemory
 from storage.settings import Settings
 from workers.models import Models
 from workers.release import digest_of, register_models
@@ -67,7 +67,17 @@ def test_what_is_in_the_cache_is_checked_and_mended(trial: Trial, pretrained: Pa
     assert cached.read_bytes() == good
     cached.unlink()
     trial.stores.objects.put(model.files["generator"].key, b"other bytes", "application/octet-stream")
-    with pytest.raises(ObjectCorrupt):
+    with pytest.raises(ObjectCorrupt, match=r"^The files of the model cars are damaged\.$"):
+        Models(trial.stores.objects, settings).bundle(model)
+
+
+def test_a_model_whose_files_are_gone_is_named_without_their_keys(
+    trial: Trial, pretrained: Path, tmp_path: Path
+) -> None:
+    (model,) = register_models(trial.stores, pretrained)
+    trial.stores.objects.delete([model.files["generator"].key])
+    settings = Settings(data_dir=tmp_path, device="cpu", threads=1)
+    with pytest.raises(ModelUnavailable, match=r"^The files of the model cars are missing\.$"):
         Models(trial.stores.objects, settings).bundle(model)
 
 
@@ -93,5 +103,7 @@ def test_configured_perceptual_weights_are_checked_by_digest(trial: Trial, tmp_p
             found(weights, sha256)
     with pytest.raises(InternalError):
         found("objects:system/backbones/squeezenet.pth", None)
+    with pytest.raises(InternalError, match="not there"):
+        found("objects:system/backbones/other.pth", digest.replace(digest[0], "f"))
     with pytest.raises(ObjectCorrupt):
         found("objects:system/backbones/squeezenet.pth", "1" * 64)
