@@ -59,6 +59,11 @@ class Settings(BaseSettings):
     max_failures: PositiveInt = Field(
         default=3, description="A job that failed so often, retryably, fails for good."
     )
+    max_unavailable: PositiveInt = Field(
+        default=20,
+        description="The same limit where storage was away: an outage of minutes is waited for. All failures "
+        "of a job count, whatever they were.",
+    )
     housekeeping_s: PositiveFloat = Field(
         default=5.0, description="Pause between two passes of housekeeping."
     )

@@ -12,6 +12,7 @@ from workers.models import Models
 from workers.presence import worker_name
 from workers.queue import make_ring
 from workers.recipe import AnyRecipe
+from workers.retry import Limits
 from workers.run import Bench
 
 
@@ -28,7 +29,7 @@ def bench(queue: str, drain: Drain) -> Bench:
         draining=lambda: drain.requested,
         lease_s=settings.lease_s,
         checkpoint_s=settings.checkpoint_s,
-        max_failures=settings.max_failures,
+        limits=Limits(settings.max_failures, settings.max_unavailable),
     )
 
 

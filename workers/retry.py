@@ -11,10 +11,20 @@ from storage.errors import (
     MaskUnchanged,
     NonFinite,
     OutOfMemory,
+    StorageUnavailable,
 )
 
 FIRST_PAUSE_S = 2.0
 LONGEST_PAUSE_S = 120.0
+LONGEST_OUTAGE_PAUSE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """With how many failures a job is given up: after an error of its own, and after an outage of storage."""
+
+    failures: int
+    unavailable: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +37,13 @@ class Fail:
     pass
 
 
-def decide(error: EditqError, *, failures: int, max_failures: int) -> Retry | Fail:
+def decide(error: EditqError, *, failures: int, limits: Limits) -> Retry | Fail:
     """Whether to try again; `failures` counts this one too. Pauses double, and are spread by a quarter."""
-    if not error.retryable or failures >= max_failures:
+    away = isinstance(error, StorageUnavailable)
+    if not error.retryable or failures >= (limits.unavailable if away else limits.failures):
         return Fail()
-    pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** (failures - 1))
+    longest_s = LONGEST_OUTAGE_PAUSE_S if away else LONGEST_PAUSE_S
+    pause_s = min(longest_s, FIRST_PAUSE_S * 2.0 ** min(failures - 1, 30))
     return Retry(after_s=pause_s * random.uniform(0.75, 1.25))
 
 

@@ -16,7 +16,7 @@ from workers.lease import Lease, Phase, Stop, Stopped
 from workers.models import Models
 from workers.queue import Ring
 from workers.recipe import AnyRecipe
-from workers.retry import Fail, Retry, decide, named
+from workers.retry import Fail, Limits, Retry, decide, named
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Bench:
     draining: Callable[[], bool]
     lease_s: float
     checkpoint_s: float
-    max_failures: int
+    limits: Limits
 
 
 def take(queue: str, bench: Bench) -> Job | None:
@@ -113,7 +113,7 @@ def settle(error: BaseException, attempt: Attempt, lease: Lease, bench: Bench) -
 
 def _count_failure(fault: EditqError, attempt: Attempt, lease: Lease, bench: Bench) -> Job:
     jobs, claim, why = attempt.stores.jobs, attempt.claim, fault.as_dict()
-    match decide(fault, failures=claim.job.failures + 1, max_failures=bench.max_failures):
+    match decide(fault, failures=claim.job.failures + 1, limits=bench.limits):
         case Retry(after_s=delay_s):
             return lease.insist(
                 lambda: jobs.requeue(claim, reason="retry", delay_s=delay_s, error=why, failed=True)

@@ -11,27 +11,41 @@ import torch
 
 from gpu_ops import errors as operation
 from storage import errors
+from storage.settings import Settings
 from workers.drain import SIGNALS, Drain, ignore_until_a_task_begins
 from workers.housekeeping import Backoff
 from workers.presence import likely_device
-from workers.retry import Fail, Retry, decide, named
+from workers.retry import Fail, Limits, Retry, decide, named
 
 
 def test_what_cannot_pass_fails_at_once() -> None:
-    assert decide(errors.NonFinite("x"), failures=1, max_failures=3) == Fail()
-    assert decide(errors.InternalError("x"), failures=1, max_failures=3) == Fail()
+    assert decide(errors.NonFinite("x"), failures=1, limits=Limits(3, 3)) == Fail()
+    assert decide(errors.InternalError("x"), failures=1, limits=Limits(3, 3)) == Fail()
 
 
 def test_pauses_grow_and_end() -> None:
     pauses = []
     for failures in range(1, 10):
-        decision = decide(errors.OutOfMemory("x"), failures=failures, max_failures=10)
+        decision = decide(errors.OutOfMemory("x"), failures=failures, limits=Limits(10, 10))
         assert isinstance(decision, Retry)
         pauses.append(decision.after_s)
     assert 1.5 <= pauses[0] <= 2.5
     assert pauses[4] > pauses[0]
     assert max(pauses) <= 150
-    assert decide(errors.OutOfMemory("x"), failures=10, max_failures=10) == Fail()
+    assert decide(errors.OutOfMemory("x"), failures=10, limits=Limits(10, 10)) == Fail()
+
+
+def test_an_outage_of_five_minutes_is_survived_and_an_endless_one_ends() -> None:
+    limits, waited_s, failures = Limits(3, Settings().max_unavailable), 0.0, 1
+    while isinstance(
+        decision := decide(errors.StorageUnavailable("x"), failures=failures, limits=limits), Retry
+    ):
+        assert decision.after_s <= 75
+        waited_s += decision.after_s
+        failures += 1
+    assert failures == 20
+    assert waited_s > 600
+    assert decide(errors.ObjectCorrupt("x"), failures=3, limits=limits) == Fail()
 
 
 @pytest.mark.parametrize(

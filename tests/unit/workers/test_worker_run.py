@@ -145,17 +145,19 @@ def test_an_error_becomes_a_code_on_the_row(trial: Trial, recipe, code: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("recipe", "code"),
+    ("recipe", "code", "limit"),
     [
-        (faulty.out_of_memory, "out_of_memory"),
-        (faulty.away, "storage_unavailable"),
-        (faulty.unloadable, "storage_unavailable"),
+        (faulty.out_of_memory, "out_of_memory", 3),
+        (faulty.away, "storage_unavailable", 5),
+        (faulty.unloadable, "storage_unavailable", 5),
     ],
 )
-def test_what_may_pass_is_tried_again_but_not_for_ever(trial: Trial, recipe, code: str, monkeypatch) -> None:
+def test_what_may_pass_is_tried_again_but_not_for_ever(
+    trial: Trial, recipe, code: str, limit: int, monkeypatch
+) -> None:
     monkeypatch.setattr("workers.retry.FIRST_PAUSE_S", 0.0)
     job = trial.submit()
-    for failures in (1, 2):
+    for failures in range(1, limit):
         requeued = trial.take(recipe())
         assert requeued is not None
         assert (requeued.status, requeued.failures) == (Status.QUEUED, failures)
@@ -164,7 +166,7 @@ def test_what_may_pass_is_tried_again_but_not_for_ever(trial: Trial, recipe, cod
     assert ended.status is Status.FAILED
     assert ended.error is not None
     assert ended.error["code"] == code
-    assert (ended.failures, ended.lost) == (3, 0)
+    assert (ended.failures, ended.lost) == (limit, 0)
 
 
 def test_a_retry_waits_by_not_before(trial: Trial) -> None:

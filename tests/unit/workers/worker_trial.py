@@ -9,6 +9,7 @@ from storage.stores import Stores
 from workers.drain import Drain
 from workers.models import Models
 from workers.recipe import AnyRecipe
+from workers.retry import Limits
 from workers.run import Bench, take
 
 SPEC = {"kind": "sample", "model": "cars", "seed": 0, "count": 1, "truncation_psi": 0.7}
@@ -40,6 +41,6 @@ class Trial:
             draining=lambda: self.drain.requested,
             lease_s=lease_s,
             checkpoint_s=checkpoint_s,
-            max_failures=3,
+            limits=Limits(failures=3, unavailable=5),
         )
         return take("gpu", bench)
