@@ -59,7 +59,6 @@ def test_an_outage_of_five_minutes_is_survived_and_an_endless_one_ends() -> None
         (MemoryError(), "out_of_memory"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "out_of_memory"),
         (RuntimeError("x"), "internal_error"),
-        (SystemExit(1), "internal_error"),
         (errors.ObjectCorrupt("x"), "object_corrupt"),
     ],
 )

@@ -103,6 +103,17 @@ def test_a_drain_keeps_the_state_and_the_next_worker_goes_on(trial: Trial) -> No
     assert ended.result["taken"] == [5, 6, 7, 8, 9, 10]
 
 
+def test_a_process_that_is_made_to_exit_puts_its_job_back(trial: Trial) -> None:
+    job = trial.submit()
+    requeued = trial.take(faulty.quitting())
+    assert requeued is not None
+    assert (requeued.status, requeued.failures, requeued.lost) == (Status.QUEUED, 0, 0)
+    assert trial.rings == [("gpu", job.id)]
+    ended = trial.take(faulty.recipe())
+    assert ended is not None
+    assert (ended.status, ended.attempt) == (Status.SUCCEEDED, 2)
+
+
 def test_a_draining_worker_claims_nothing_and_passes_the_ring_on(trial: Trial) -> None:
     job = trial.submit()
     trial.drain.ask()
@@ -130,7 +141,6 @@ def test_a_cancel_wins_over_a_drain(trial: Trial) -> None:
         (faulty.wrong_mask, "mask_unchanged"),
         (faulty.diverging, "non_finite"),
         (faulty.buggy, "internal_error"),
-        (faulty.quitting, "internal_error"),
     ],
 )
 def test_an_error_becomes_a_code_on_the_row(trial: Trial, recipe, code: str) -> None:
