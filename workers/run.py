@@ -97,7 +97,7 @@ def settle(error: BaseException, attempt: Attempt, lease: Lease, bench: Bench) -
         match error:
             case Stopped(reason=Stop.CANCEL):
                 return lease.insist(lambda: jobs.canceled(claim))
-            case Stopped() | SystemExit():  # somebody asked this process to end: a drain, without a checkpoint
+            case Stopped() | SystemExit():  # an exit from within is a drain too, without a checkpoint
                 job = lease.insist(lambda: jobs.requeue(claim, reason="drain"))
                 if job.status is Status.QUEUED:
                     bench.ring(job.queue, job.id)
