@@ -2,7 +2,6 @@
 
 import json
 import re
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, get_type_hints
 
 from flask import Response, current_app, jsonify, request
@@ -20,13 +19,15 @@ from api.images import images
 from api.jobs import jobs
 from api.log import register_log
 from api.models import models
-from api.service import Ring, Service
+from api.service import Service
 from api.slots import Slots
 from api.validation import explain
 from api.workers import workers
 from storage.errors import NotFound
 from storage.settings import Settings
 from storage.stores import Stores
+from storage.version import code_version
+from workers.queue import Ring
 
 DOCS = "/docs"
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")
@@ -71,13 +72,6 @@ def create_app(settings: Settings, stores: Stores, ring: Ring) -> OpenAPI:
     app.after_request(_harden)
     app.after_request(discard_rest)
     return app
-
-
-def code_version() -> str:
-    try:
-        return version("editq")
-    except PackageNotFoundError:
-        return "0"
 
 
 def _refuse_odd_names() -> None:

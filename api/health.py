@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from api.paging import answer
 from api.service import stores
 from storage.errors import EditqError
-from storage.records import LOCAL_TENANT
+from storage.records import GPU_QUEUE, LOCAL_TENANT
 
 log = logging.getLogger("editq.api")
 health = APIBlueprint(
@@ -45,7 +45,7 @@ def livez() -> Response:
 @health.get("/readyz", operation_id="readyz", responses={200: Readiness, 503: Readiness})
 def readyz() -> Response:
     """Whether jobs can be taken: the database, the objects, the board, a model."""
-    database = _holds("database", lambda: stores().jobs.eligible("gpu") >= 0)
+    database = _holds("database", lambda: stores().jobs.eligible(GPU_QUEUE) >= 0)
     objects = _holds("objects", _objects_answer)
     board = _holds("board", stores().progress.check)
     models = database and _holds("models", lambda: bool(stores().library.list_models(LOCAL_TENANT)))

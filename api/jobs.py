@@ -21,10 +21,9 @@ from api.slots import departure
 from api.submit import check_spec
 from api.validation import read_spec
 from storage.errors import OutputNotFound
-from storage.records import Job, Status
+from storage.records import GPU_QUEUE, Job, Status
 from storage.specs import JobSpec
 
-QUEUE = "gpu"
 POLL_FIRST_S, POLL_LAST_S = 0.05, 0.5
 
 jobs = APIBlueprint(
@@ -92,7 +91,7 @@ def submit_job(body: JobRequest) -> Response:
     """
     spec = body.root
     check_spec(spec, tenant_id(), stores())
-    job = stores().jobs.add(tenant_id(), spec.kind, spec.model_dump(mode="json"), queue=QUEUE)
+    job = stores().jobs.add(tenant_id(), spec.kind, spec.model_dump(mode="json"), queue=GPU_QUEUE)
     service().ring(job.queue, job.id)
     accepted = answer(job_view(job), 202)
     accepted.headers["Location"] = f"/v1/jobs/{job.id}"

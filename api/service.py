@@ -8,8 +8,7 @@ from flask import current_app, g
 from api.slots import Slots
 from storage.settings import Settings
 from storage.stores import Stores
-
-Ring = Callable[[str, str], None]  # (queue, job id): fast, and never raises
+from workers.queue import Ring
 
 
 @dataclass

@@ -20,6 +20,7 @@ import httpx
 from editq import ports, valkey
 from editq.folder import DataFolder
 from editq.processes import Child, Interrupted, Signals, spawn, stop
+from storage.records import CPU_QUEUE, GPU_QUEUE
 
 _LOOPBACK = "127.0.0.1"
 _API_PORT = 8000
@@ -152,11 +153,11 @@ def _start_all(service: Service, api_fd: int) -> None:
         _start_valkey(service)
     service.run_once("release", (*_PYTHON, "workers.release"))
     service.start("api", (*_PYTHON, *_API.split(), "--bind", f"fd://{api_fd}"), fds=(api_fd,))
-    for queue in ("gpu", "cpu"):
+    for queue in (GPU_QUEUE, CPU_QUEUE):
         service.start(queue, (*_PYTHON, *_WORKER.split(), "-Q", queue, "--hostname", f"{queue}@%h"))
     with httpx.Client(base_url=service.address, timeout=5.0, trust_env=False) as http:
         service.await_("api", lambda: _is_ready(http), problem=lambda: _unready(http))
-        service.await_("gpu", lambda: _gpu_present(http), problem=lambda: "the GPU worker is not there")
+        service.await_(GPU_QUEUE, lambda: _gpu_present(http), problem=lambda: "the GPU worker is not there")
     service.ready = True
     service.announce()
 
@@ -206,7 +207,7 @@ def _unready(http: httpx.Client) -> str:
 
 def _gpu_present(http: httpx.Client) -> bool:
     with contextlib.suppress(httpx.HTTPError, ValueError, KeyError, TypeError):
-        return any(worker.get("queue") == "gpu" for worker in http.get("/v1/workers").json()["items"])
+        return any(worker.get("queue") == GPU_QUEUE for worker in http.get("/v1/workers").json()["items"])
     return False
 
 

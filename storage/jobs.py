@@ -16,7 +16,7 @@ from storage.cursors import decode_cursor, page_of
 from storage.database import Database, before
 from storage.errors import JobNotFound, LeaseLost
 from storage.plain import plain, ref_from_dict, ref_to_dict
-from storage.records import Claim, Event, Job, ObjectRef, Page, Renewal, Status, new_id
+from storage.records import GPU_QUEUE, Claim, Event, Job, ObjectRef, Page, Renewal, Status, new_id
 from storage.tables import EVENTS, JOBS
 from storage.transitions import Change
 
@@ -28,7 +28,7 @@ class SqlJobs:
         self._database = database
         self._now = database.now
 
-    def add(self, tenant_id: str, kind: str, spec: Mapping[str, Any], *, queue: str = "gpu") -> Job:
+    def add(self, tenant_id: str, kind: str, spec: Mapping[str, Any], *, queue: str = GPU_QUEUE) -> Job:
         row = {
             "id": new_id(), "tenant_id": tenant_id, "kind": kind, "queue": queue, "spec": plain(spec),
             "status": Status.QUEUED.value, "event_count": 1,

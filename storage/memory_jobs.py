@@ -11,7 +11,7 @@ from storage import transitions
 from storage.cursors import P, decode_cursor, page_of
 from storage.errors import JobNotFound, LeaseLost
 from storage.plain import plain, ref_from_dict
-from storage.records import Claim, Event, Job, ObjectRef, Page, Renewal, Status, new_id
+from storage.records import GPU_QUEUE, Claim, Event, Job, ObjectRef, Page, Renewal, Status, new_id
 from storage.transitions import Change
 
 
@@ -31,7 +31,7 @@ class MemoryJobs:
         self._rows: dict[str, _Row] = {}
         self._lock = threading.RLock()
 
-    def add(self, tenant_id: str, kind: str, spec: Mapping[str, Any], *, queue: str = "gpu") -> Job:
+    def add(self, tenant_id: str, kind: str, spec: Mapping[str, Any], *, queue: str = GPU_QUEUE) -> Job:
         now = time.time()
         job = Job(
             id=new_id(), tenant_id=tenant_id, kind=kind, queue=queue, spec=plain(spec), status=Status.QUEUED,

@@ -15,6 +15,9 @@ T = TypeVar("T")
 SYSTEM_TENANT = "system"
 LOCAL_TENANT = "local"
 
+GPU_QUEUE = "gpu"  # jobs
+CPU_QUEUE = "cpu"  # nothing yet: whoever listens to it keeps house
+
 
 _id_lock = threading.Lock()
 _last_id = 0

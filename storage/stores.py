@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from storage.records import Claim, Event, Image, Job, Model, ObjectRef, Page, Renewal, Status
+from storage.records import GPU_QUEUE, Claim, Event, Image, Job, Model, ObjectRef, Page, Renewal, Status
 
 if TYPE_CHECKING:
     from storage.settings import Settings
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Jobs(Protocol):
     """The jobs table. A write under a claim raises LeaseLost when (id, attempt, token) no longer holds."""
 
-    def add(self, tenant_id: str, kind: str, spec: Mapping[str, Any], *, queue: str = "gpu") -> Job: ...
+    def add(self, tenant_id: str, kind: str, spec: Mapping[str, Any], *, queue: str = GPU_QUEUE) -> Job: ...
 
     def get(self, tenant_id: str, job_id: str) -> Job:
         """Raises JobNotFound, also for another tenant's job."""

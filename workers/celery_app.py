@@ -11,8 +11,9 @@ and housekeeping rings for it, with back-off, where a redelivery would loop at f
 
 from celery import Celery
 
+from storage.records import GPU_QUEUE
 from storage.settings import Settings
-from workers.queue import GPU_QUEUE, LONG_S
+from workers.queue import LONG_S
 
 settings = Settings()
 

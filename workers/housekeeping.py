@@ -8,9 +8,10 @@ import threading
 import time
 from dataclasses import dataclass
 
+from storage.records import CPU_QUEUE, GPU_QUEUE
 from storage.settings import Settings
 from storage.stores import Stores
-from workers.queue import CPU_QUEUE, GPU_QUEUE, Doorbell
+from workers.queue import Doorbell
 
 LOCK = "housekeeping"
 LOCK_LEASE_S = 60.0

@@ -11,13 +11,14 @@ from typing import Any
 
 from celery.signals import worker_process_init, worker_ready, worker_shutting_down
 
+from storage.records import CPU_QUEUE, GPU_QUEUE
 from storage.settings import Settings
 from storage.stores import open_stores
 from workers import drain
 from workers.bench import warm
 from workers.housekeeping import Housekeeper
 from workers.presence import Presence
-from workers.queue import CPU_QUEUE, GPU_QUEUE, Doorbell
+from workers.queue import Doorbell
 
 FORWARD_EVERY_S = 0.5
 log = logging.getLogger(__name__)

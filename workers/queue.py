@@ -14,11 +14,9 @@ from celery import Celery
 from storage.breaker import CircuitBreaker
 from storage.settings import Settings
 
-Ring = Callable[[str, str], None]
+Ring = Callable[[str, str], None]  # (queue, job id): fast, and never raises
 
 TASK = "workers.tasks.work"
-GPU_QUEUE = "gpu"
-CPU_QUEUE = "cpu"
 TIMEOUT_S = 0.5
 LONG_S = 14 * 24 * 3600  # far above the longest job: the lease, not the broker, guards a job
 

@@ -1,7 +1,5 @@
 """What jobs leave behind: pictures, masks and tensors that say where they come from."""
 
-import functools
-import importlib.metadata
 import json
 from typing import Any
 
@@ -14,6 +12,7 @@ from storage.masks import encode_mask
 from storage.pictures import encode_png
 from storage.plain import plain
 from storage.records import Job, Model
+from storage.version import code_version
 from workers.attempt import Attempt
 
 TENSORS = "application/octet-stream"
@@ -69,11 +68,3 @@ class Outputs:
 def read_tensor(attempt: Attempt, job: Job, file: str) -> torch.Tensor:
     """A tensor that another job left."""
     return load(attempt.stores.objects.get(job.outputs[file]))[file.removesuffix(".safetensors")]
-
-
-@functools.cache
-def code_version() -> str:
-    try:
-        return importlib.metadata.version("editq")
-    except importlib.metadata.PackageNotFoundError:  # run from a bare checkout
-        return "unknown"
