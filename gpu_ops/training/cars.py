@@ -36,7 +36,7 @@ TRAINING_PICTURES = 50_000
 HELD_OUT_PICTURES = 1_000
 ANNOTATED = 16
 ANNOTATED_STEPS = 1_000
-EDIT_FACTOR, INVERT_FACTOR = 0.3, 0.01  # fitted by gpu_ops.training.edits; see docs/measurements.md
+EDIT_FACTOR, INVERT_FACTOR = 0.3, 0.0005  # fitted by gpu_ops.training.edits; see docs/measurements.md
 RANKS = (4, 2, 1)  # each divides the batch, so that all ranks have equal shares
 FILES = {role: f"{role}.safetensors" for role in ("generator", "segmenter", "perceptual", "judge")}
 
