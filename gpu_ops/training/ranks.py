@@ -107,7 +107,7 @@ def _start(rank: int, meeting: str, module: str, arguments: Sequence[str]) -> su
 
 
 def _end_with_the_first() -> None:
-    sys.stdin.buffer.read()
+    os.read(0, 1)  # not sys.stdin, whose lock this thread would hold when the process ends
     os._exit(1)
 
 
