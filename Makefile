@@ -5,11 +5,11 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-all check format train-cars clean distclean
+.PHONY: help install demo up test test-all check format train-cars train-cars-on clean distclean
 
 help: ## list the targets
 	@echo "editq: an asynchronous job queue for semantic image editing"; echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 install: ## make .venv and install the pinned dependencies (EDITQ_TORCH_INDEX chooses torch's index)
 	@bash deploy/install.sh
@@ -38,6 +38,11 @@ format: install ## let ruff put the code into shape
 	$(BIN)/ruff format .
 
 train-cars: install ## make the bundled model from nothing in training-out/cars: several hours; goes on where it ended
+	$(BIN)/python -m gpu_ops.training.cars training-out/cars
+
+train-cars-on: install ## the same, going on from the state kept in training-state/cars
+	@mkdir -p training-out/cars/run
+	@test -e training-out/cars/run/checkpoint.pt || cp training-state/cars/checkpoint.pt training-out/cars/run/
 	$(BIN)/python -m gpu_ops.training.cars training-out/cars
 
 clean: ## remove caches and the demo's pictures; keeps .venv and the data in .editq

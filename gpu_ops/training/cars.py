@@ -36,6 +36,7 @@ TRAINING_PICTURES = 50_000
 HELD_OUT_PICTURES = 1_000
 ANNOTATED = 16
 ANNOTATED_STEPS = 1_000
+BATCH = 16  # twice the steps per picture of the usual 32; docs/measurements.md says what was trained how
 EDIT_FACTOR, INVERT_FACTOR = 0.3, 0.0005  # fitted by gpu_ops.training.edits; see docs/measurements.md
 RANKS = (4, 2, 1)  # each divides the batch, so that all ranks have equal shares
 FILES = {role: f"{role}.safetensors" for role in ("generator", "segmenter", "perceptual", "judge")}
@@ -91,7 +92,7 @@ def default_ranks() -> int:
 def make_generator(out: Path, kimg: float, ranks: int) -> None:
     where = ("--data", out / "data", "--out", out / "run")
     how = ("--device", "cuda" if torch.cuda.is_available() and ranks == 1 else "cpu", "--ranks", ranks)
-    command("gpu_ops.training.generator", *where, *how, "--kimg", kimg, "--resume")
+    command("gpu_ops.training.generator", *where, *how, "--batch", BATCH, "--kimg", kimg, "--resume")
     shutil.copy(out / "run" / FILES["generator"], out / FILES["generator"])
 
 
