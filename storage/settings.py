@@ -79,7 +79,8 @@ class Settings(BaseSettings):
 
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:0 ...")
     threads: NonNegativeInt = Field(
-        default=0, description="CPU threads of a GPU worker; 0: as many as cores."
+        default=0,
+        description="CPU threads of a GPU worker; 0: one for models up to 64 px, all cores for larger ones.",
     )
     perceptual_weights: str | None = Field(
         default=None,
