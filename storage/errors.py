@@ -7,7 +7,8 @@
     │   ├── BodyTooLarge          body_too_large      413
     │   ├── MaskMismatch          mask_mismatch       422
     │   ├── MaskUnchanged         mask_unchanged      422
-    │   └── UnknownPart           unknown_part        422
+    │   ├── UnknownPart           unknown_part        422
+    │   └── KeyReused             idempotency_key_reused 422    the same key came with another body
     ├── Forbidden                 forbidden           403  no   this origin or host may not
     ├── NotFound                  not_found           404  no   ... or it belongs to somebody else
     │   ├── ImageNotFound         image_not_found     404
@@ -16,16 +17,21 @@
     │   └── OutputNotFound        output_not_found    404
     ├── Conflict                  conflict            409  no   the thing's state forbids it
     │   ├── JobEnded              job_ended           409
+    │   ├── JobNotEnded           job_not_ended       409
+    │   ├── NothingToStop         nothing_to_stop     409       no step was done yet
     │   └── ImageInUse            image_in_use        409
     ├── LeaseLost                 lease_lost          409  no   another attempt owns the row
     ├── Unavailable               unavailable         503  yes  a part of the platform is away
     │   ├── StorageUnavailable    storage_unavailable 503
+    │   │   └── StorageFull       storage_full        507
     │   └── ObjectCorrupt         object_corrupt      503       the bytes read are not those written
     └── JobFailed                 job_failed          500  no   an operation could not end well
         ├── NonFinite             non_finite          500
         ├── OutOfMemory           out_of_memory       500  yes
         ├── ModelUnavailable      model_unavailable   500       its files are not where its row says
-        ├── WorkerLost            worker_lost         500
+        ├── Stalled               stalled             500  yes  no step within the stall limit
+        ├── DeadlinePassed        deadline_passed     500       it did not start, or finish, in time
+        ├── Quarantined           quarantined         500       it was lost with its worker again and again
         └── InternalError         internal_error      500
 
 `code` is stable and part of the API; `status` is the HTTP status; `retryable` says whether the same
@@ -83,6 +89,10 @@ class UnknownPart(InvalidInput):
     code = "unknown_part"
 
 
+class KeyReused(InvalidInput):
+    code = "idempotency_key_reused"
+
+
 class Forbidden(EditqError):
     code, status = "forbidden", 403
 
@@ -115,6 +125,14 @@ class JobEnded(Conflict):
     code = "job_ended"
 
 
+class JobNotEnded(Conflict):
+    code = "job_not_ended"
+
+
+class NothingToStop(Conflict):
+    code = "nothing_to_stop"
+
+
 class ImageInUse(Conflict):
     code = "image_in_use"
 
@@ -129,6 +147,10 @@ class Unavailable(EditqError):
 
 class StorageUnavailable(Unavailable):
     code = "storage_unavailable"
+
+
+class StorageFull(StorageUnavailable):
+    code, status = "storage_full", 507
 
 
 class ObjectCorrupt(Unavailable):
@@ -151,8 +173,25 @@ class ModelUnavailable(JobFailed):
     code = "model_unavailable"
 
 
-class WorkerLost(JobFailed):
-    code = "worker_lost"
+class Stalled(JobFailed):
+    code, retryable = "stalled", True
+
+
+class DeadlinePassed(JobFailed):
+    code = "deadline_passed"
+
+
+class Quarantined(JobFailed):
+    """`losses`: what is known of each loss, for whoever looks for the cause."""
+
+    code = "quarantined"
+
+    def __init__(self, detail: str, losses: list[dict[str, Any]]) -> None:
+        super().__init__(detail)
+        self.losses = losses
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "losses": self.losses}
 
 
 class InternalError(JobFailed):

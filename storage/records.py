@@ -57,6 +57,29 @@ FOLLOWS: dict[Status, frozenset[Status]] = {
 }
 
 
+class Priority(StrEnum):
+    """Classes of work. A job that has waited for the ageing time counts as one class higher."""
+
+    INTERACTIVE = "interactive"
+    STANDARD = "standard"
+    BULK = "bulk"
+
+    @property
+    def rank(self) -> int:
+        """0 is served first."""
+        return list(Priority).index(self)
+
+
+class Count(StrEnum):
+    """What a requeued attempt is counted as: columns of the row. Each has its own limit, drains none."""
+
+    FAILURES = "failures"  # an error of the job's own
+    OUTAGES = "outages"  # a part of the platform was away
+    OUT_OF_MEMORY = "out_of_memory"
+    LOST = "lost"  # its worker died, or was cut off
+    DRAINS = "drains"  # its worker was told to end, or it gave way to a job of a higher class
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectRef:
     """An object that was written: its key, and what a reader checks the bytes against."""
@@ -106,20 +129,35 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One spec and what became of it. `attempt` is the fence: it only counts up."""
+    """One spec and what became of it. `attempt` is the fence: it only counts up.
+
+    `losses` tells of each lost attempt: {attempt, worker, cause, at}. `webhook` is {url, events}.
+    """
 
     id: str
     tenant_id: str
     kind: str
     queue: str
     spec: dict[str, Any]
+    priority: Priority
     status: Status
     attempt: int
     failures: int
+    outages: int
+    out_of_memory: int
     lost: int
+    drains: int
+    losses: list[dict[str, Any]]
     cancel_requested: bool
+    stop_requested: bool
     not_before: float
+    start_by: float | None
+    finish_by: float | None
+    keep_s: float | None
+    webhook: dict[str, Any] | None
+    retry_of: str | None
     worker: str | None
+    worker_pid: int | None
     lease_until: float | None
     checkpoint: ObjectRef | None
     outputs: dict[str, ObjectRef]
@@ -129,6 +167,7 @@ class Job:
     started_at: float | None
     ended_at: float | None
     updated_at: float
+    outputs_expired_at: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +184,47 @@ class Renewal:
 
     lease_until: float
     cancel_requested: bool
+    stop_requested: bool
+    draining: bool  # the worker was told to take no more work, and to put this back
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """A caller's name for one submit, and the digest of what was submitted under it."""
+
+    key: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue, counted: of `queued` rows, `eligible` ones could be claimed now."""
+
+    name: str
+    paused: bool
+    queued: int
+    eligible: int
+    running: int
+    oldest_created_at: float | None  # of those queued
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One webhook call to make: an event of a job, under one id however often it is tried."""
+
+    id: str
+    tenant_id: str
+    job_id: str
+    event_number: int
+    type: str
+    url: str
+    body: str
+    status: Literal["pending", "delivered", "failed"]
+    tries: int
+    next_at: float
+    last_error: str | None
+    created_at: float
+    ended_at: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,16 +53,23 @@ class Settings(BaseSettings):
     lease_s: PositiveFloat = Field(
         default=30.0, description="Length of a claim's lease; renewed at a third of it."
     )
+    stall_loading_s: PositiveFloat = Field(
+        default=900.0, description="A job that loads for longer is taken to be hung."
+    )
+    stall_s: PositiveFloat = Field(
+        default=300.0, description="A step, or saving, that takes longer is taken to be hung."
+    )
     max_lost: PositiveInt = Field(
-        default=3, description="A job whose workers were lost so often fails as worker_lost."
+        default=3, description="A job whose workers were lost so often is quarantined."
     )
     max_failures: PositiveInt = Field(
-        default=3, description="A job that failed so often, retryably, fails for good."
+        default=3, description="A job that failed so often by errors of its own fails for good."
     )
-    max_unavailable: PositiveInt = Field(
-        default=20,
-        description="The same limit where storage was away: an outage of minutes is waited for. All failures "
-        "of a job count, whatever they were.",
+    max_outages: PositiveInt = Field(
+        default=20, description="The same limit where storage was away: an outage of minutes is waited for."
+    )
+    ageing_s: PositiveFloat = Field(
+        default=600.0, description="A job that has waited so long counts as one priority class higher."
     )
     housekeeping_s: PositiveFloat = Field(
         default=5.0, description="Pause between two passes of housekeeping."
@@ -70,6 +77,34 @@ class Settings(BaseSettings):
     presence_s: PositiveFloat = Field(
         default=5.0, description="How often a worker says on the board that it is there."
     )
+
+    outputs_kept_s: PositiveFloat = Field(
+        default=30 * 86400.0, description="How long outputs are kept after a job has ended, by default."
+    )
+    jobs_kept_s: PositiveFloat = Field(
+        default=90 * 86400.0, description="How long the rows of ended jobs are kept, and webhook deliveries."
+    )
+    idempotency_kept_s: PositiveFloat = Field(
+        default=86400.0, description="How long an Idempotency-Key is remembered."
+    )
+    garbage_every_s: PositiveFloat = Field(
+        default=3600.0, description="Pause between two searches for objects that no record names."
+    )
+    garbage_grace_s: PositiveFloat = Field(
+        default=86400.0,
+        description="How long such an object is left before it is looked at again and removed.",
+    )
+
+    webhook_secret: SecretStr | None = Field(
+        default=None,
+        description="Signs webhooks (Standard Webhooks): whsec_ and base64 of 24 to 64 bytes. Unset: jobs "
+        "that name a webhook are refused.",
+    )
+    webhook_networks: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Private networks that webhooks may reach, such as 10.1.0.0/16, separated by commas.",
+    )
+    webhook_timeout_s: PositiveFloat = Field(default=15.0, description="How long a receiver may take.")
 
     checkpoint_s: PositiveFloat = Field(default=5.0, description="How often a running job saves its state.")
     models_kept: PositiveInt = Field(default=2, description="Models that a worker keeps loaded at most.")
@@ -104,7 +139,7 @@ class Settings(BaseSettings):
     def objects_dir(self) -> Path:
         return self.data_dir / "objects"
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator("allowed_hosts", "webhook_networks", mode="before")
     @classmethod
     def _comma_separated(cls, value: Any) -> Any:
         return (

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
+from storage.records import Priority
+
 Identifier = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$", examples=["0190c0ffee00aabbccddeeff00112233"])]
 PartName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$", examples=["wheel"])]
 ModelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]{0,63}$", examples=["cars"])]
@@ -58,7 +60,44 @@ class Relabel(Strict):
 MaskOperation = Annotated[Scale | Grow | Shift | Relabel, Field(discriminator="op")]
 
 
-class SampleSpec(Strict):
+class Webhook(Strict):
+    """Where to tell of a job's changes of state (signed as Standard Webhooks are)."""
+
+    url: Annotated[str, Field(pattern=r"^https?://[^\s]+$", max_length=2000)]
+    events: Annotated[
+        tuple[Literal["queued", "running", "cancel_requested", "succeeded", "failed", "canceled"], ...],
+        Field(min_length=1, max_length=6),
+    ] = ("succeeded", "failed", "canceled")
+
+
+class JobOptions(Strict):
+    """How a job is to be treated, whatever it does. No part of what makes its result."""
+
+    priority: Priority = Field(
+        default=Priority.STANDARD,
+        description="A job that waits rises one class every 10 minutes (EDITQ_AGEING_S).",
+    )
+    start_within_s: Annotated[float, Field(gt=0, le=31_536_000)] | None = Field(
+        default=None, description="Seconds; a job that has not begun by then fails as deadline_passed."
+    )
+    finish_within_s: Annotated[float, Field(gt=0, le=31_536_000)] | None = Field(
+        default=None, description="Seconds; a job that has not ended by then fails as deadline_passed."
+    )
+    keep_s: Annotated[float, Field(ge=60, le=315_360_000)] | None = Field(
+        default=None,
+        description="Seconds that outputs are kept after the end; by default the service's policy.",
+    )
+    webhook: Webhook | None = None
+
+
+DEFAULT_OPTIONS = JobOptions()
+
+
+class Spec(Strict):
+    options: JobOptions = DEFAULT_OPTIONS
+
+
+class SampleSpec(Spec):
     """Draw pictures, with their masks, from a model."""
 
     kind: Literal["sample"] = "sample"
@@ -68,7 +107,7 @@ class SampleSpec(Strict):
     truncation_psi: Annotated[float, Field(ge=0, le=1)] = 0.7
 
 
-class InvertSpec(Strict):
+class InvertSpec(Spec):
     """Find the code that makes the model draw this picture."""
 
     kind: Literal["invert"] = "invert"
@@ -78,7 +117,7 @@ class InvertSpec(Strict):
     lr: LearningRate = 0.1
 
 
-class EditSpec(Strict):
+class EditSpec(Spec):
     """Edit a picture by changing its part mask.
 
     The picture is an uploaded `image`, or the `inversion` that an earlier invert, sample or edit job

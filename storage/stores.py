@@ -8,7 +8,24 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from storage.records import GPU_QUEUE, Claim, Event, Image, Job, Model, ObjectRef, Page, Renewal, Status
+from storage.records import (
+    GPU_QUEUE,
+    Claim,
+    Count,
+    Delivery,
+    Event,
+    IdempotencyKey,
+    Image,
+    Job,
+    Model,
+    ObjectRef,
+    Page,
+    Priority,
+    Queue,
+    Renewal,
+    Status,
+)
+from storage.specs import DEFAULT_OPTIONS, JobOptions
 
 if TYPE_CHECKING:
     from storage.settings import Settings
@@ -17,7 +34,21 @@ if TYPE_CHECKING:
 class Jobs(Protocol):
     """The jobs table. A write under a claim raises LeaseLost when (id, attempt, token) no longer holds."""
 
-    def add(self, tenant_id: str, kind: str, spec: Mapping[str, Any], *, queue: str = GPU_QUEUE) -> Job: ...
+    def add(
+        self,
+        tenant_id: str,
+        kind: str,
+        spec: Mapping[str, Any],
+        *,
+        queue: str = GPU_QUEUE,
+        options: JobOptions = DEFAULT_OPTIONS,
+        retry_of: str | None = None,
+        idempotency: IdempotencyKey | None = None,
+    ) -> Job:
+        """A queued row. Under a key that is known already: the job of that key, unchanged, or KeyReused."""
+
+    def added(self, tenant_id: str, idempotency: IdempotencyKey) -> Job | None:
+        """The job that was added under this key, if any. Raises KeyReused when its digest was another."""
 
     def get(self, tenant_id: str, job_id: str) -> Job:
         """Raises JobNotFound, also for another tenant's job."""
@@ -33,56 +64,143 @@ class Jobs(Protocol):
     ) -> Page[Job]:
         """Newest first."""
 
-    def claim(self, queue: str, worker: str, *, lease_s: float) -> Claim | None:
-        """Take the best eligible row: queued, not_before passed; oldest first."""
+    def claim(self, queue: str, worker: str, *, lease_s: float, pid: int | None = None) -> Claim | None:
+        """Take the best eligible row: queued, not_before passed, no deadline passed, its queue not paused.
+
+        Best: the highest class (raised by ageing); there, the tenant served least recently; there, the
+        oldest. None too for a worker that is drained. `pid`: the process that will run it.
+        """
 
     def renew(self, claim: Claim, *, lease_s: float) -> Renewal: ...
 
     def checkpointed(self, claim: Claim, checkpoint: ObjectRef) -> None:
         """Move the row's pointer to a checkpoint already written."""
 
+    def outranked(self, job: Job, *, waited_s: float = 0.0) -> bool:
+        """Whether a job of a higher class has waited so long in this running job's queue."""
+
     def request_cancel(self, tenant_id: str, job_id: str) -> Job:
         """Queued: canceled at once. Running: sets cancel_requested. Ended: raises JobEnded."""
+
+    def request_stop(self, tenant_id: str, job_id: str) -> Job:
+        """Sets stop_requested: end early with the best so far. Ended: raises JobEnded. Queued without a
+        checkpoint: raises NothingToStop."""
+
+    def set_priority(self, tenant_id: str, job_id: str, priority: Priority) -> Job:
+        """Ended: raises JobEnded. Tells an event `priority_changed` where it does change."""
 
     def requeue(
         self,
         claim: Claim,
         *,
         reason: str,
+        count: Count,
         delay_s: float = 0.0,
         error: Mapping[str, Any] | None = None,
-        failed: bool = False,
     ) -> Job:
-        """running -> queued (drain, retry). `failed` counts one more failure; a cancel asked for wins."""
+        """running -> queued (drain, gave_way, retry), counted as `count`; a cancel asked for wins."""
 
     def succeed(self, claim: Claim, outputs: Mapping[str, ObjectRef], result: Mapping[str, Any]) -> Job:
         """Finding one's own success already there is success."""
 
-    def fail(self, claim: Claim, error: Mapping[str, Any]) -> Job:
-        """For good; counts one more failure."""
+    def fail(self, claim: Claim, error: Mapping[str, Any], *, count: Count = Count.FAILURES) -> Job:
+        """For good; counts one more of `count`."""
 
     def canceled(self, claim: Claim) -> Job: ...
 
     def expire(self, *, max_lost: int) -> tuple[Job, ...]:
         """Running rows whose lease has passed: requeued with lost + 1 (canceled where a cancel was asked
-        for; failed with worker_lost when lost reaches max_lost). Returns the rows that changed."""
+        for; failed as quarantined when lost reaches max_lost). Returns the rows that changed."""
+
+    def release(self, worker: str, pid: int, *, cause: str, max_lost: int) -> tuple[Job, ...]:
+        """The same, at once, for the running rows of a process that is known to be dead, and why."""
+
+    def overdue(self) -> tuple[Job, ...]:
+        """Queued and running rows whose start_by or finish_by has passed: failed as deadline_passed
+        (canceled where a cancel was asked for). Returns the rows that changed."""
 
     def eligible(self, queue: str) -> int:
         """How many rows a claim could take now."""
 
     def position(self, job: Job) -> int:
-        """How many rows of its queue would be claimed before this queued job."""
+        """How many rows of its queue are ahead of this queued job, of higher classes or older in its own.
+        (An estimate: tenants' turns are not looked ahead to.)"""
 
     def running(self) -> tuple[Job, ...]:
         """All running rows, of every tenant (for the workers' page)."""
 
+    def queues(self) -> tuple[Queue, ...]:
+        """Every queue that is known, or has rows that have not ended, by name."""
+
+    def pause(self, queue: str, paused: bool) -> None:
+        """Nothing is claimed from a paused queue; what runs goes on."""
+
+    def drain(self, worker: str, draining: bool) -> None:
+        """A drained worker claims nothing, and its renewals say so."""
+
+    def draining(self) -> frozenset[str]: ...
+
     def events(self, tenant_id: str, job_id: str, *, after: int = 0) -> tuple[Event, ...]: ...
+
+
+class Outbox(Protocol):
+    """Webhook calls to make. Rows come from the jobs' own transactions: each event that a job's webhook
+    asks for has one, under the id `<job id>-<event number>`."""
+
+    def due(self, *, lease_s: float, limit: int = 10) -> tuple[Delivery, ...]:
+        """Pending deliveries whose time has come, oldest first, each taken for lease_s; `tries` counts up."""
+
+    def delivered(self, delivery: Delivery) -> None:
+        """Nothing happens when another has taken it meanwhile."""
+
+    def postponed(self, delivery: Delivery, *, error: str, after_s: float | None) -> None:
+        """Try again later, or (None) never: failed. Nothing happens when another has taken it meanwhile."""
+
+    def list(self, tenant_id: str, job_id: str) -> tuple[Delivery, ...]:
+        """Of one job, oldest first. Raises JobNotFound."""
+
+    def resend(self, tenant_id: str, job_id: str, delivery_id: str) -> Delivery:
+        """Make an ended delivery pending again, under its id. Raises JobNotFound, NotFound, Conflict."""
+
+
+class Retention(Protocol):
+    """What is no longer needed. Objects are marked, waited for, looked at again, then removed."""
+
+    def expire_outputs(self, *, kept_s: float, limit: int = 100) -> tuple[Job, ...]:
+        """Ended jobs whose time (their own keep_s, or kept_s) has passed, and which no open job starts from:
+        their rows no longer name outputs (outputs_expired_at is set). Returns them as they were before."""
+
+    def purge_jobs(self, *, kept_s: float, limit: int = 100) -> int:
+        """Remove rows of jobs ended longer ago than both kept_s and their own keep_s, with their events and
+        deliveries; not those that an open job starts from, nor such with deliveries pending."""
+
+    def purge_keys(self, *, kept_s: float) -> int:
+        """Forget old idempotency keys."""
+
+    def unneeded(self, keys: Iterable[str]) -> frozenset[str]:
+        """Those that no live record needs. Needed are images, models, outputs that rows name, checkpoints of
+        open jobs, and all that lies under the prefix of a running attempt."""
+
+    def mark(self, keys: Iterable[str]) -> None:
+        """Remember since when these have been unneeded; those known already keep their time."""
+
+    def marked(self, *, longer_than_s: float, limit: int = 1000) -> tuple[str, ...]: ...
+
+    def condemn(self, keys: Iterable[str]) -> frozenset[str]:
+        """Look again, under lock: marked keys that are still unneeded are now condemned, and returned; the
+        marks of the others are gone. An image record cannot be added on a condemned key until `forget`."""
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """These were removed."""
 
 
 class Library(Protocol):
     """Images and models, as records. System models are readable by every tenant."""
 
-    def add_image(self, image: Image) -> Image: ...
+    def add_image(self, image: Image) -> Image:
+        """Removes its key's mark. Raises StorageUnavailable while the object is condemned as garbage: put it
+        and try again."""
+
     def get_image(self, tenant_id: str, image_id: str) -> Image: ...
     def list_images(self, tenant_id: str, *, limit: int = 50, cursor: str | None = None) -> Page[Image]: ...
     def delete_image(self, tenant_id: str, image_id: str) -> Image:
@@ -152,6 +270,8 @@ class Stores:
     objects: Objects
     progress: ProgressBoard
     locks: Locks
+    outbox: Outbox
+    retention: Retention
 
 
 def open_stores(settings: "Settings") -> Stores:

@@ -14,12 +14,15 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    SmallInteger,
     String,
     Table,
     Text,
     UniqueConstraint,
     text,
 )
+
+from storage.records import Count
 
 METADATA = MetaData(
     naming_convention={
@@ -45,13 +48,21 @@ JOBS = Table(
     Column("spec", PLAIN, nullable=False),
     Column("status", String(16), nullable=False),
     Column("attempt", Integer, nullable=False, server_default=text("0")),
-    Column("failures", Integer, nullable=False, server_default=text("0")),
-    Column("lost", Integer, nullable=False, server_default=text("0")),
+    Column("priority", SmallInteger, nullable=False, server_default=text("1")),  # Priority's rank
+    *(Column(count, Integer, nullable=False, server_default=text("0")) for count in Count),
+    Column("losses", PLAIN, nullable=False, server_default=text("'[]'")),
     Column(
         "cancel_requested", Boolean(create_constraint=False), nullable=False, server_default=text("false")
     ),
+    Column("stop_requested", Boolean(create_constraint=False), nullable=False, server_default=text("false")),
     Column("not_before", Double, nullable=False),
+    Column("start_by", Double),
+    Column("finish_by", Double),
+    Column("keep_s", Double),
+    Column("webhook", PLAIN),
+    Column("retry_of", String(32)),  # no foreign key: the job retried may be purged before this one
     Column("worker", Text),
+    Column("worker_pid", Integer),
     Column("token", String(64)),
     Column("lease_until", Double),
     Column("ended_token", String(64)),  # of the claim that ended the job: so it can find its own success
@@ -64,10 +75,13 @@ JOBS = Table(
     Column("started_at", Double),
     Column("ended_at", Double),
     Column("updated_at", Double, nullable=False),
+    Column("outputs_expired_at", Double),
     CheckConstraint(
         "status IN ('queued', 'running', 'succeeded', 'failed', 'canceled')", name="status_known"
     ),
-    CheckConstraint("attempt >= 0 AND failures >= 0 AND lost >= 0 AND event_count >= 0", name="counts"),
+    CheckConstraint(
+        " AND ".join(f"{count} >= 0" for count in ("attempt", *Count, "event_count")), name="counts"
+    ),
     CheckConstraint("(status = 'running') = (token IS NOT NULL)", name="running_has_token"),
     CheckConstraint("(status = 'running') = (lease_until IS NOT NULL)", name="running_has_lease"),
     CheckConstraint("status <> 'running' OR worker IS NOT NULL", name="running_has_worker"),
@@ -78,7 +92,15 @@ JOBS = Table(
     CheckConstraint("(status = 'succeeded') = (result IS NOT NULL)", name="succeeded_has_result"),
     CheckConstraint("(status = 'failed') = (error IS NOT NULL)", name="failed_has_error"),
     CheckConstraint("status <> 'queued' OR NOT cancel_requested", name="queued_is_not_to_cancel"),
+    CheckConstraint("priority BETWEEN 0 AND 2", name="priority_known"),
+    CheckConstraint(f"outputs_expired_at IS NULL OR status IN {ENDED}", name="only_ended_expire"),
     Index("ix_jobs_tenant_id_created_at_id", "tenant_id", "created_at", "id"),
+    Index(
+        "ix_jobs_ended",
+        "ended_at",
+        sqlite_where=text(f"status IN {ENDED}"),
+        postgresql_where=text(f"status IN {ENDED}"),
+    ),
     Index(
         "ix_jobs_queued",
         "queue",
@@ -104,6 +126,72 @@ EVENTS = Table(
     Column("data", PLAIN, nullable=False),
     Column("created_at", Double, nullable=False),
     CheckConstraint("number >= 1", name="numbered_from_1"),
+)
+
+IDEMPOTENCY_KEYS = Table(
+    "idempotency_keys",
+    METADATA,
+    Column("tenant_id", String(64), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("sha256", String(64), nullable=False),
+    Column("job_id", String(32), ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Index("ix_idempotency_keys_created_at", "created_at"),
+    Index("ix_idempotency_keys_job_id", "job_id"),
+)
+
+# When each tenant's work was last claimed: whoever was served least recently is next.
+TURNS = Table(
+    "turns",
+    METADATA,
+    Column("queue", String(64), primary_key=True),
+    Column("tenant_id", String(64), primary_key=True),
+    Column("served_at", Double, nullable=False),
+)
+
+PAUSES = Table("pauses", METADATA, Column("queue", String(64), primary_key=True))
+DRAINS = Table(
+    "drains",
+    METADATA,
+    Column("worker", Text, primary_key=True),
+    Column("created_at", Double, nullable=False),
+)
+
+DELIVERIES = Table(
+    "deliveries",
+    METADATA,
+    Column("id", String(48), primary_key=True),
+    Column("tenant_id", String(64), nullable=False),
+    Column("job_id", String(32), ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    Column("event_number", Integer, nullable=False),
+    Column("type", String(32), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("tries", Integer, nullable=False, server_default=text("0")),
+    Column("next_at", Double, nullable=False),
+    Column("last_error", Text),
+    Column("created_at", Double, nullable=False),
+    Column("ended_at", Double),
+    CheckConstraint("status IN ('pending', 'delivered', 'failed')", name="status_known"),
+    CheckConstraint("(status = 'pending') = (ended_at IS NULL)", name="ended_has_end"),
+    UniqueConstraint("job_id", "event_number"),
+    Index(
+        "ix_deliveries_due",
+        "next_at",
+        sqlite_where=text("status = 'pending'"),
+        postgresql_where=text("status = 'pending'"),
+    ),
+)
+
+# Objects that no record named when they were looked at; `condemned` ones are being removed.
+MARKS = Table(
+    "marks",
+    METADATA,
+    Column("key", Text, primary_key=True),
+    Column("marked_at", Double, nullable=False),
+    Column("condemned", Boolean(create_constraint=False), nullable=False, server_default=text("false")),
+    Index("ix_marks_marked_at", "marked_at"),
 )
 
 IMAGES = Table(
