@@ -4,20 +4,20 @@ import contextlib
 import hashlib
 import threading
 import time
-from collections import defaultdict, deque
+import weakref
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, BinaryIO
 
 from storage.errors import ImageInUse, ImageNotFound, ModelNotFound, OutputNotFound
 from storage.library import storable, visible_models
+from storage.listening import Listener
 from storage.memory_jobs import MemoryJobs, page_of_all
 from storage.objects import CHUNK_BYTES, checked_key, checked_prefix, chunks_of, verified
 from storage.plain import plain
 from storage.records import Image, Model, ObjectRef, Page
 from storage.stores import Stores
-
-_KEPT_MESSAGES = 200
 
 
 class MemoryLibrary:
@@ -119,57 +119,47 @@ class MemoryObjects:
 
 class MemoryProgressBoard:
     def __init__(self) -> None:
-        self._messages: dict[str, deque[tuple[int, dict[str, Any]]]] = defaultdict(
-            lambda: deque(maxlen=_KEPT_MESSAGES)
-        )
-        self._numbers: dict[str, int] = defaultdict(int)
+        self._latest: dict[str, dict[str, Any]] = {}
+        self._listeners: dict[str, weakref.WeakSet[Listener]] = defaultdict(weakref.WeakSet)
         self._cancels: set[str] = set()
         self._workers: dict[str, tuple[float, dict[str, Any]]] = {}
-        self._news = threading.Condition()
+        self._lock = threading.Lock()
 
     def publish(self, job_id: str, message: Mapping[str, Any]) -> None:
-        with self._news:
-            self._numbers[job_id] += 1
-            self._messages[job_id].append((self._numbers[job_id], plain(message)))
-            self._news.notify_all()
+        with self._lock:
+            self._latest[job_id] = plain(message)
+            for listener in self._listeners.get(job_id, ()):
+                listener.tell(plain(message))
 
     def latest(self, job_id: str) -> dict[str, Any] | None:
-        with self._news:
-            messages = self._messages.get(job_id)
-            return plain(messages[-1][1]) if messages else None
+        with self._lock:
+            message = self._latest.get(job_id)
+            return None if message is None else plain(message)
 
-    def listen(self, job_id: str, *, timeout_s: float) -> Iterator[dict[str, Any]]:
-        with self._news:
-            return self._listen(job_id, self._numbers[job_id], time.monotonic() + timeout_s)
-
-    def _listen(self, job_id: str, last: int, deadline: float) -> Iterator[dict[str, Any]]:
-        while (left_s := deadline - time.monotonic()) > 0:
-            with self._news:
-                fresh = [(number, m) for number, m in self._messages[job_id] if number > last]
-                if not fresh:
-                    self._news.wait(left_s)
-            for number, message in fresh:
-                last = number
-                yield plain(message)
+    def listen(self, job_id: str, *, timeout_s: float | None = None) -> Listener:
+        listener = Listener(timeout_s=timeout_s)
+        with self._lock:
+            self._listeners[job_id].add(listener)
+        return listener
 
     def notice_cancel(self, job_id: str) -> None:
-        with self._news:
+        with self._lock:
             self._cancels.add(job_id)
 
     def cancel_noticed(self, job_id: str) -> bool:
-        with self._news:
+        with self._lock:
             return job_id in self._cancels
 
     def present(self, worker: Mapping[str, Any], *, ttl_s: float) -> None:
-        with self._news:
+        with self._lock:
             self._workers[str(worker["name"])] = (time.monotonic() + ttl_s, plain(worker))
 
     def absent(self, name: str) -> None:
-        with self._news:
+        with self._lock:
             self._workers.pop(name, None)
 
     def workers(self) -> tuple[dict[str, Any], ...]:
-        with self._news:
+        with self._lock:
             now = time.monotonic()
             return tuple(plain(w) for _, (until, w) in sorted(self._workers.items()) if until > now)
 

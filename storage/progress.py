@@ -8,9 +8,7 @@ editq:workers          names that may have such a key
 
 import json
 import logging
-import time
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from redis import Redis
@@ -18,14 +16,14 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from storage.breaker import CircuitBreaker
+from storage.listening import KEPT_MESSAGES, Hub, Listener
 from storage.plain import plain
 
 T = TypeVar("T")
 
-KEPT_MESSAGES = 200
 KEPT_S = 3600
 TIMEOUT_S = 0.4  # one try and one more on a fresh connection: under a second in all
-BLOCK_S = 1.0
+BLOCK_S = 0.2  # of one reading for all listeners; a new one joins the next reading
 _LOG = logging.getLogger(__name__)
 
 
@@ -51,6 +49,7 @@ class RedisProgressBoard:
         self._listener = connect(url, timeout_s=BLOCK_S + 2 * TIMEOUT_S)  # outlasts the block it asks for
         self._prefix = prefix
         self._breaker = CircuitBreaker()
+        self._hub = Hub(self._newest, self._read)
 
     def publish(self, job_id: str, message: Mapping[str, Any]) -> None:
         key = self._key("progress", job_id)
@@ -68,29 +67,24 @@ class RedisProgressBoard:
         entries: Any = self._try(lambda: self._redis.xrevrange(self._key("progress", job_id), count=1), None)
         return _message(entries[0][1]) if entries else None
 
-    def listen(self, job_id: str, *, timeout_s: float) -> Iterator[dict[str, Any]]:
-        key = self._key("progress", job_id)
-        deadline = time.monotonic() + timeout_s
-        newest = self._try(lambda: self._redis.xrevrange(key, count=1), None)
-        return self._listen(key, _id_of_last(newest), deadline)
+    def listen(self, job_id: str, *, timeout_s: float | None = None) -> Listener:
+        return self._hub.listen(self._key("progress", job_id), timeout_s=timeout_s)
 
-    def _listen(self, key: str, last: str | None, deadline: float) -> Iterator[dict[str, Any]]:
-        """`last` None: the server was away; what it holds when it comes back is not new."""
-        while (left_s := deadline - time.monotonic()) > 0:
-            entries: list[tuple[str, dict[str, str]]] | None = None
-            if last is None:
-                last = _id_of_last(self._try(lambda: self._redis.xrevrange(key, count=1), None))
-            else:
-                entries = self._try(partial(self._read, key, last, min(BLOCK_S, left_s)), None)
-            for number, fields in entries or ():
-                last = number
-                yield _message(fields)
-            if entries is None:
-                time.sleep(min(0.2, left_s))
+    def _newest(self, key: str) -> str | None:
+        entries: Any = self._try(lambda: self._redis.xrevrange(key, count=1), None)
+        return _id_of_last(entries)
 
-    def _read(self, key: str, last: str, block_s: float) -> list[tuple[str, dict[str, str]]]:
-        read: Any = self._listener.xread({key: last}, block=max(1, int(1000 * block_s)))
-        return list(read[0][1]) if read else []
+    def _read(self, positions: Mapping[str, str]) -> list[tuple[str, str, dict[str, Any]]] | None:
+        def read() -> list[tuple[str, str, dict[str, Any]]]:
+            asked: Any = dict(positions)
+            streams: Any = self._listener.xread(asked, block=int(1000 * BLOCK_S))
+            return [
+                (key, number, _message(fields))
+                for key, entries in streams or ()
+                for number, fields in entries
+            ]
+
+        return self._try(read, None)
 
     def notice_cancel(self, job_id: str) -> None:
         self._try(lambda: self._redis.set(self._key("cancel", job_id), "1", ex=KEPT_S), None)

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
+from storage.listening import Listener
 from storage.records import (
     GPU_QUEUE,
     Claim,
@@ -242,8 +243,8 @@ class ProgressBoard(Protocol):
 
     def publish(self, job_id: str, message: Mapping[str, Any]) -> None: ...
     def latest(self, job_id: str) -> dict[str, Any] | None: ...
-    def listen(self, job_id: str, *, timeout_s: float) -> Iterator[dict[str, Any]]:
-        """Messages published from now on, until timeout_s has passed."""
+    def listen(self, job_id: str, *, timeout_s: float | None = None) -> Listener:
+        """Messages published from now on: by iterating until timeout_s has passed, or one by one (`hear`)."""
 
     def notice_cancel(self, job_id: str) -> None: ...
     def cancel_noticed(self, job_id: str) -> bool: ...
