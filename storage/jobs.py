@@ -1,48 +1,114 @@
 """The jobs table: SQLite and PostgreSQL.
 
 A claim is one conditional UPDATE. Every write under a claim is a compare-and-set on (id, attempt, token) of a
-running row; what it changes is decided in storage/transitions.py. A change of state and its event are one
-transaction, and the event's number is the row's own count.
+running row; what it changes is decided in storage/transitions.py. A change of state, its event and the call of
+a webhook that the event asks for are one transaction, and the event's number is the row's own count.
 """
 
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, select, true, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, insert, select, update
 
 from storage import transitions
+from storage.claims import first, served
 from storage.cursors import decode_cursor, page_of
-from storage.database import Database, before
-from storage.errors import JobNotFound, LeaseLost
-from storage.plain import plain, ref_from_dict, ref_to_dict
-from storage.records import GPU_QUEUE, Claim, Event, Job, ObjectRef, Page, Renewal, Status, new_id
-from storage.tables import EVENTS, JOBS
+from storage.database import before
+from storage.errors import LeaseLost
+from storage.plain import plain, ref_to_dict
+from storage.queues import SqlQueues
+from storage.records import (
+    GPU_QUEUE,
+    Claim,
+    Count,
+    Event,
+    IdempotencyKey,
+    Job,
+    ObjectRef,
+    Page,
+    Priority,
+    Renewal,
+    Status,
+    new_id,
+)
+from storage.rows import QUEUED, RUNNING, apply, found, held, job_of, lost, named, tell
+from storage.specs import DEFAULT_OPTIONS, JobOptions
+from storage.tables import DRAINS, EVENTS, IDEMPOTENCY_KEYS, JOBS
 from storage.transitions import Change
 
-_EXPIRED_AT_ONCE = 100
+_SWEPT_AT_ONCE = 100
 
 
-class SqlJobs:
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._now = database.now
+class _KeyKnown(Exception):
+    """Another submit under the same key was first: this one is rolled back."""
 
-    def add(self, tenant_id: str, kind: str, spec: Mapping[str, Any], *, queue: str = GPU_QUEUE) -> Job:
+
+class SqlJobs(SqlQueues):
+    def add(
+        self,
+        tenant_id: str,
+        kind: str,
+        spec: Mapping[str, Any],
+        *,
+        queue: str = GPU_QUEUE,
+        options: JobOptions = DEFAULT_OPTIONS,
+        retry_of: str | None = None,
+        idempotency: IdempotencyKey | None = None,
+    ) -> Job:
         row = {
             "id": new_id(), "tenant_id": tenant_id, "kind": kind, "queue": queue, "spec": plain(spec),
-            "status": Status.QUEUED.value, "event_count": 1,
+            "status": Status.QUEUED.value, "event_count": 1, "retry_of": retry_of,
+            "priority": options.priority.rank, "start_by": self._in(options.start_within_s),
+            "finish_by": self._in(options.finish_within_s), "keep_s": options.keep_s,
+            "webhook": None if options.webhook is None else options.webhook.model_dump(mode="json"),
             "not_before": self._now, "created_at": self._now, "updated_at": self._now,
         }  # fmt: skip
+        while True:
+            known = None if idempotency is None else self.added(tenant_id, idempotency)
+            if known is not None:
+                return known
+            try:
+                return self._add(row, idempotency)
+            except _KeyKnown:
+                continue
+
+    def _add(self, row: Mapping[str, Any], idempotency: IdempotencyKey | None) -> Job:
         with self._database.write() as connection:
-            job = _job(connection.execute(insert(JOBS).values(row).returning(JOBS)).one())
-            self._tell(connection, job.id, 1, Status.QUEUED.value, {})
+            job = job_of(connection.execute(insert(JOBS).values(row).returning(JOBS)).one())
+            if idempotency is not None:
+                self._remember(connection, job, idempotency)
+            tell(connection, self._now, job, 1, Status.QUEUED.value, {})
         return job
+
+    def _remember(self, connection: Connection, job: Job, idempotency: IdempotencyKey) -> None:
+        """PostgreSQL waits here for another transaction that is adding the same key. Raises _KeyKnown."""
+        row = {
+            "tenant_id": job.tenant_id, "key": idempotency.key, "sha256": idempotency.sha256,
+            "job_id": job.id, "created_at": self._now,
+        }  # fmt: skip
+        statement = self._insert(IDEMPOTENCY_KEYS).values(row).on_conflict_do_nothing()
+        if connection.execute(statement.returning(IDEMPOTENCY_KEYS.c.key)).one_or_none() is None:
+            raise _KeyKnown
+
+    def added(self, tenant_id: str, idempotency: IdempotencyKey) -> Job | None:
+        key = IDEMPOTENCY_KEYS.c
+        query = (
+            select(JOBS, key.sha256.label("key_sha256"))
+            .join(IDEMPOTENCY_KEYS, key.job_id == JOBS.c.id)
+            .where(key.tenant_id == tenant_id, key.key == idempotency.key)
+        )
+        with self._database.read() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            return None
+        transitions.refuse_another_request(idempotency, row.key_sha256, row.id)
+        return job_of(row)
 
     def get(self, tenant_id: str, job_id: str) -> Job:
         with self._database.read() as connection:
-            row = connection.execute(select(JOBS).where(_is(tenant_id, job_id))).one_or_none()
-        return _found(row, job_id)
+            row = connection.execute(select(JOBS).where(named(tenant_id, job_id))).one_or_none()
+        return found(row, job_id)
 
     def list(
         self,
@@ -62,81 +128,70 @@ class SqlJobs:
             query = query.where(before(JOBS.c, *decode_cursor(cursor)))
         query = query.order_by(JOBS.c.created_at.desc(), JOBS.c.id.desc()).limit(limit + 1)
         with self._database.read() as connection:
-            return page_of([_job(row) for row in connection.execute(query)], limit)
+            return page_of([job_of(row) for row in connection.execute(query)], limit)
 
-    def claim(self, queue: str, worker: str, *, lease_s: float) -> Claim | None:
+    def claim(self, queue: str, worker: str, *, lease_s: float, pid: int | None = None) -> Claim | None:
         token = secrets.token_hex(32)
-        best = (
-            select(JOBS.c.id)
-            .where(self._eligible(queue))
-            .order_by(JOBS.c.created_at, JOBS.c.id)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        )
-        statement = (
-            update(JOBS)
-            .where(JOBS.c.id == best.scalar_subquery(), JOBS.c.status == Status.QUEUED.value)
-            .values(
-                status=Status.RUNNING.value,
-                attempt=JOBS.c.attempt + 1,
-                token=token,
-                worker=worker,
-                lease_until=self._now + lease_s,
-                started_at=func.coalesce(JOBS.c.started_at, self._now),
-                updated_at=self._now,
-                event_count=JOBS.c.event_count + 1,
-            )
-            .returning(JOBS)
-        )
+        best = first(queue, worker, self._now, self._ageing_s)
+        values = {
+            "status": Status.RUNNING.value, "attempt": JOBS.c.attempt + 1, "token": token, "worker": worker,
+            "worker_pid": pid, "lease_until": self._now + lease_s,
+            "started_at": func.coalesce(JOBS.c.started_at, self._now), "updated_at": self._now,
+            "event_count": JOBS.c.event_count + 1,
+        }  # fmt: skip
+        statement = update(JOBS).where(JOBS.c.id == best.scalar_subquery(), QUEUED).values(values)
         with self._database.write() as connection:
-            row = connection.execute(statement).one_or_none()
+            row = connection.execute(statement.returning(JOBS)).one_or_none()
             if row is None:
                 return None
-            job = _job(row)
+            job = job_of(row)
             data = {"attempt": job.attempt, "worker": worker}
-            self._tell(connection, job.id, row.event_count, Status.RUNNING.value, data)
+            tell(connection, self._now, job, row.event_count, Status.RUNNING.value, data)
+            served(connection, queue, job.tenant_id, self._now)  # last: the turn's row is what claims share
         return Claim(job, token)
 
     def renew(self, claim: Claim, *, lease_s: float) -> Renewal:
         values = {"lease_until": self._now + lease_s, "updated_at": self._now}
-        statement = update(JOBS).where(_held(claim)).values(values)
+        draining = exists().where(DRAINS.c.worker == claim.job.worker)
+        brought = (JOBS.c.lease_until, JOBS.c.cancel_requested, JOBS.c.stop_requested, draining)
         with self._database.write() as connection:
             row = connection.execute(
-                statement.returning(JOBS.c.lease_until, JOBS.c.cancel_requested)
+                update(JOBS).where(held(claim)).values(values).returning(*brought)
             ).one_or_none()
         if row is None:
-            raise _lost(claim)
-        return Renewal(row.lease_until, row.cancel_requested)
+            raise lost(claim)
+        return Renewal(row[0], row[1], row[2], bool(row[3]))
 
     def checkpointed(self, claim: Claim, checkpoint: ObjectRef) -> None:
         values = {"checkpoint": ref_to_dict(checkpoint), "updated_at": self._now}
         with self._database.write() as connection:
             row = connection.execute(
-                update(JOBS).where(_held(claim)).values(values).returning(JOBS.c.id)
+                update(JOBS).where(held(claim)).values(values).returning(JOBS.c.id)
             ).one_or_none()
         if row is None:
-            raise _lost(claim)
+            raise lost(claim)
 
     def request_cancel(self, tenant_id: str, job_id: str) -> Job:
-        with self._database.write() as connection:
-            row = connection.execute(
-                select(JOBS).where(_is(tenant_id, job_id)).with_for_update()
-            ).one_or_none()
-            job = _found(row, job_id)
-            return self._apply(connection, job, transitions.cancel(job, self._now))
+        return self._asked(tenant_id, job_id, lambda job: transitions.cancel(job, self._now))
+
+    def request_stop(self, tenant_id: str, job_id: str) -> Job:
+        return self._asked(tenant_id, job_id, transitions.stop)
+
+    def set_priority(self, tenant_id: str, job_id: str, priority: Priority) -> Job:
+        return self._asked(tenant_id, job_id, lambda job: transitions.set_priority(job, priority))
 
     def requeue(
         self,
         claim: Claim,
         *,
         reason: str,
+        count: Count,
         delay_s: float = 0.0,
         error: Mapping[str, Any] | None = None,
-        failed: bool = False,
     ) -> Job:
         def decide(job: Job) -> Change:
             return transitions.requeue(
-                job, self._now, reason=reason, delay_s=delay_s, error=error, failed=failed
+                job, self._now, reason=reason, count=count, delay_s=delay_s, error=error
             )
 
         return self._under(claim, decide)
@@ -155,37 +210,31 @@ class SqlJobs:
                 row = connection.execute(select(JOBS).where(own)).one_or_none()
             if row is None:
                 raise
-            return _job(row)
+            return job_of(row)
 
-    def fail(self, claim: Claim, error: Mapping[str, Any]) -> Job:
-        return self._under(claim, lambda job: transitions.fail(job, self._now, error))
+    def fail(self, claim: Claim, error: Mapping[str, Any], *, count: Count = Count.FAILURES) -> Job:
+        return self._under(claim, lambda job: transitions.fail(job, self._now, error, count=count))
 
     def canceled(self, claim: Claim) -> Job:
         return self._under(claim, lambda job: transitions.canceled(job, self._now, reason="cancel_requested"))
 
     def expire(self, *, max_lost: int) -> tuple[Job, ...]:
-        changed: list[Job] = []
-        late = and_(JOBS.c.status == Status.RUNNING.value, JOBS.c.lease_until < self._now)
-        query = select(JOBS).where(late).order_by(JOBS.c.lease_until).limit(_EXPIRED_AT_ONCE)
-        while True:
-            with self._database.write() as connection:
-                rows = connection.execute(query.with_for_update(skip_locked=True)).all()
-                for job in map(_job, rows):
-                    change = transitions.expire(job, self._now, max_lost=max_lost)
-                    changed.append(self._apply(connection, job, change))
-            if len(rows) < _EXPIRED_AT_ONCE:
-                return tuple(changed)
+        def decide(job: Job, now: float) -> Change:
+            cause = "lease expired"
+            return transitions.lose(job, now, reason="lease_expired", cause=cause, max_lost=max_lost)
 
-    def eligible(self, queue: str) -> int:
-        return self._count(self._eligible(queue))
+        return self._sweep(and_(RUNNING, JOBS.c.lease_until < self._now), decide)
 
-    def position(self, job: Job) -> int:
-        return self._count(self._eligible(job.queue), before(JOBS.c, job.created_at, job.id))
+    def release(self, worker: str, pid: int, *, cause: str, max_lost: int) -> tuple[Job, ...]:
+        def decide(job: Job, now: float) -> Change:
+            return transitions.lose(job, now, reason="worker_died", cause=cause, max_lost=max_lost)
 
-    def running(self) -> tuple[Job, ...]:
-        query = select(JOBS).where(JOBS.c.status == Status.RUNNING.value).order_by(JOBS.c.worker, JOBS.c.id)
-        with self._database.read() as connection:
-            return tuple(_job(row) for row in connection.execute(query))
+        return self._sweep(and_(RUNNING, JOBS.c.worker == worker, JOBS.c.worker_pid == pid), decide)
+
+    def overdue(self) -> tuple[Job, ...]:
+        not_begun = and_(QUEUED, JOBS.c.started_at.is_(None), JOBS.c.start_by < self._now)
+        not_finished = and_(JOBS.c.ended_at.is_(None), JOBS.c.finish_by < self._now)
+        return self._sweep(not_begun, transitions.overdue) + self._sweep(not_finished, transitions.overdue)
 
     def events(self, tenant_id: str, job_id: str, *, after: int = 0) -> tuple[Event, ...]:
         self.get(tenant_id, job_id)
@@ -195,81 +244,36 @@ class SqlJobs:
         with self._database.read() as connection:
             return tuple(Event(**row._mapping) for row in connection.execute(query))
 
-    def _eligible(self, queue: str) -> ColumnElement[bool]:
-        return and_(
-            JOBS.c.queue == queue, JOBS.c.status == Status.QUEUED.value, JOBS.c.not_before <= self._now
-        )
+    def _in(self, seconds: float | None) -> ColumnElement[float] | None:
+        return None if seconds is None else self._now + seconds
 
-    def _count(self, *conditions: ColumnElement[bool]) -> int:
-        with self._database.read() as connection:
-            return connection.execute(select(func.count()).select_from(JOBS).where(*conditions)).scalar_one()
+    def _asked(self, tenant_id: str, job_id: str, decide: Callable[[Job], Change]) -> Job:
+        """Lock the row, decide by what it says, and set it: for wishes from outside."""
+        with self._database.write() as connection:
+            query = select(JOBS).where(named(tenant_id, job_id)).with_for_update()
+            job = found(connection.execute(query).one_or_none(), job_id)
+            return apply(connection, self._now, job, decide(job))
 
     def _under(self, claim: Claim, decide: Callable[[Job], Change]) -> Job:
         """Lock the claimed row, decide, and set it, if the claim still holds."""
         with self._database.write() as connection:
-            row = connection.execute(select(JOBS).where(_held(claim)).with_for_update()).one_or_none()
+            row = connection.execute(select(JOBS).where(held(claim)).with_for_update()).one_or_none()
             if row is None:
-                raise _lost(claim)
-            job = _job(row)
-            return self._apply(connection, job, decide(job), held=_held(claim), ended_token=claim.token)
+                raise lost(claim)
+            job = job_of(row)
+            return apply(connection, self._now, job, decide(job), still=held(claim), ended_token=claim.token)
 
-    def _apply(
-        self,
-        connection: Connection,
-        job: Job,
-        change: Change,
-        *,
-        held: ColumnElement[bool] | None = None,
-        ended_token: str | None = None,
-    ) -> Job:
-        values = change.values | {"updated_at": self._now}
-        if "ended_at" in values:
-            values["ended_token"] = ended_token
-        if change.event is not None:
-            values["event_count"] = JOBS.c.event_count + 1
-        same = and_(JOBS.c.id == job.id, JOBS.c.status == job.status.value, JOBS.c.attempt == job.attempt)
-        statement = update(JOBS).where(same, true() if held is None else held).values(values)
-        row = connection.execute(statement.returning(JOBS)).one()
-        if change.event is not None:
-            self._tell(connection, job.id, row.event_count, change.event, change.data)
-        return _job(row)
-
-    def _tell(
-        self, connection: Connection, job_id: str, number: int, type: str, data: dict[str, Any]
-    ) -> None:
-        event = {"job_id": job_id, "number": number, "type": type, "data": data, "created_at": self._now}
-        connection.execute(insert(EVENTS).values(event))
-
-
-def _is(tenant_id: str, job_id: str) -> ColumnElement[bool]:
-    return and_(JOBS.c.id == job_id, JOBS.c.tenant_id == tenant_id)
-
-
-def _held(claim: Claim) -> ColumnElement[bool]:
-    return and_(
-        JOBS.c.id == claim.job.id,
-        JOBS.c.attempt == claim.job.attempt,
-        JOBS.c.token == claim.token,
-        JOBS.c.status == Status.RUNNING.value,
-    )
-
-
-def _found(row: Row[Any] | None, job_id: str) -> Job:
-    if row is None:
-        raise JobNotFound(f"There is no job {job_id}.")
-    return _job(row)
-
-
-def _lost(claim: Claim) -> LeaseLost:
-    return LeaseLost(f"Attempt {claim.job.attempt} of job {claim.job.id} no longer holds its lease.")
-
-
-def _job(row: Row[Any]) -> Job:
-    members = dict(row._mapping)
-    for private in ("token", "ended_token", "event_count"):
-        del members[private]
-    members["status"] = Status(row.status)
-    members["checkpoint"] = ref_from_dict(row.checkpoint) if row.checkpoint else None
-    members["outputs"] = {name: ref_from_dict(ref) for name, ref in (row.outputs or {}).items()}
-    members["result"] = row.result or {}
-    return Job(**members)
+    def _sweep(
+        self, condition: ColumnElement[bool], decide: Callable[[Job, float], Change]
+    ) -> tuple[Job, ...]:
+        """Change all rows that are so, a few per transaction, but for those that somebody else is changing."""
+        changed: list[Job] = []
+        query = select(JOBS).where(condition).order_by(JOBS.c.id).limit(_SWEPT_AT_ONCE)
+        while True:
+            with self._database.write() as connection:
+                now = connection.execute(select(self._now)).scalar_one()
+                rows = connection.execute(query.with_for_update(skip_locked=True)).all()
+                for job in map(job_of, rows):
+                    changed.append(apply(connection, self._now, job, decide(job, now)))
+            if len(rows) < _SWEPT_AT_ONCE:
+                return tuple(changed)

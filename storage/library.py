@@ -3,15 +3,15 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Row, and_, delete, func, or_, select
+from sqlalchemy import Connection, Row, and_, delete, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.cursors import decode_cursor, page_of
 from storage.database import Database, before
-from storage.errors import ImageInUse, ImageNotFound, ModelNotFound
+from storage.errors import ImageInUse, ImageNotFound, ModelNotFound, StorageUnavailable
 from storage.plain import plain, ref_from_dict, ref_to_dict
 from storage.records import SYSTEM_TENANT, Image, Model, ObjectRef, Page, Part, Status
-from storage.tables import IMAGES, JOBS, MODELS
+from storage.tables import IMAGES, JOBS, MARKS, MODELS
 
 _OPEN = (Status.QUEUED.value, Status.RUNNING.value)
 
@@ -28,7 +28,18 @@ class SqlLibrary:
             "filename": storable(image.filename), "created_at": self._database.now,
         }  # fmt: skip
         with self._database.write() as connection:
+            self._unmark(connection, image.object.key)
             return _image(connection.execute(self._insert(IMAGES).values(row).returning(IMAGES)).one())
+
+    def _unmark(self, connection: Connection, key: str) -> None:
+        """The object is needed from now on. Its mark is locked first, and written for that where there is
+        none: so whoever condemns objects has done so before, or sees the image."""
+        row = {"key": key, "marked_at": self._database.now, "condemned": False}
+        lock = self._insert(MARKS).values(row)
+        lock = lock.on_conflict_do_update(index_elements=["key"], set_={"marked_at": MARKS.c.marked_at})
+        if connection.execute(lock.returning(MARKS.c.condemned)).scalar_one():
+            raise StorageUnavailable("This very file is being removed as garbage: send it once more.")
+        connection.execute(delete(MARKS).where(MARKS.c.key == key))
 
     def get_image(self, tenant_id: str, image_id: str) -> Image:
         query = select(IMAGES).where(IMAGES.c.id == image_id, IMAGES.c.tenant_id == tenant_id)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, BinaryIO
 
-from storage.errors import ImageInUse, ImageNotFound, ModelNotFound, OutputNotFound
+from storage.errors import ImageInUse, ImageNotFound, ModelNotFound, OutputNotFound, StorageUnavailable
 from storage.library import storable, visible_models
 from storage.listening import Listener
 from storage.memory_jobs import MemoryJobs, page_of_all
@@ -21,49 +21,56 @@ from storage.stores import Stores
 
 
 class MemoryLibrary:
+    """Shares the lock of the jobs, as one database would: so does retention's twin, which marks objects."""
+
     def __init__(self, jobs: MemoryJobs) -> None:
         self._jobs = jobs
-        self._images: dict[str, Image] = {}
-        self._models: dict[tuple[str, str], Model] = {}
-        self._lock = threading.RLock()
+        self.images: dict[str, Image] = {}
+        self.models: dict[tuple[str, str], Model] = {}
+        self.marked: dict[str, float] = {}  # since when an object has been unneeded, by key
+        self.condemned: set[str] = set()  # of those, the ones that are being removed
+        self.lock = jobs.lock
 
     def add_image(self, image: Image) -> Image:
         kept = replace(image, filename=storable(image.filename), created_at=time.time())
-        with self._lock:
-            self._images[image.id] = kept
+        with self.lock:
+            if image.object.key in self.condemned:
+                raise StorageUnavailable("This very file is being removed as garbage: send it once more.")
+            self.marked.pop(image.object.key, None)
+            self.images[image.id] = kept
         return kept
 
     def get_image(self, tenant_id: str, image_id: str) -> Image:
-        with self._lock:
-            image = self._images.get(image_id)
+        with self.lock:
+            image = self.images.get(image_id)
         if image is None or image.tenant_id != tenant_id:
             raise ImageNotFound(f"There is no image {image_id}.")
         return image
 
     def list_images(self, tenant_id: str, *, limit: int = 50, cursor: str | None = None) -> Page[Image]:
-        with self._lock:
-            mine = [image for image in self._images.values() if image.tenant_id == tenant_id]
+        with self.lock:
+            mine = [image for image in self.images.values() if image.tenant_id == tenant_id]
         return page_of_all(mine, limit, cursor)
 
     def delete_image(self, tenant_id: str, image_id: str) -> Image:
-        with self._lock:
+        with self.lock:
             self.get_image(tenant_id, image_id)
             job_id = self._jobs.needing_image(tenant_id, image_id)
             if job_id is not None:
                 raise ImageInUse(f"Job {job_id} has not ended and needs this image.")
-            return self._images.pop(image_id)
+            return self.images.pop(image_id)
 
     def names_object(self, key: str) -> bool:
-        with self._lock:
-            return any(image.object.key == key for image in self._images.values())
+        with self.lock:
+            return any(image.object.key == key for image in self.images.values())
 
     def put_model(self, model: Model) -> Model:
-        with self._lock:
-            old = self._models.get((model.tenant_id, model.name))
+        with self.lock:
+            old = self.models.get((model.tenant_id, model.name))
             if old is not None and old.digest == model.digest:
                 return old
             kept = replace(model, card=plain(model.card), created_at=time.time())
-            self._models[model.tenant_id, model.name] = kept
+            self.models[model.tenant_id, model.name] = kept
             return kept
 
     def get_model(self, tenant_id: str, name: str) -> Model:
@@ -73,8 +80,8 @@ class MemoryLibrary:
         raise ModelNotFound(f"There is no model named {name!r}.", field="model")
 
     def list_models(self, tenant_id: str) -> tuple[Model, ...]:
-        with self._lock:
-            return visible_models(tenant_id, self._models.values())
+        with self.lock:
+            return visible_models(tenant_id, self.models.values())
 
 
 class MemoryObjects:
@@ -189,5 +196,17 @@ class MemoryLocks:
 
 
 def memory_stores() -> Stores:
+    from storage.memory_outbox import MemoryOutbox
+    from storage.memory_retention import MemoryRetention
+
     jobs = MemoryJobs()
-    return Stores(jobs, MemoryLibrary(jobs), MemoryObjects(), MemoryProgressBoard(), MemoryLocks())
+    library = MemoryLibrary(jobs)
+    return Stores(
+        jobs,
+        library,
+        MemoryObjects(),
+        MemoryProgressBoard(),
+        MemoryLocks(),
+        MemoryOutbox(jobs),
+        MemoryRetention(jobs, library),
+    )

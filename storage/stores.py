@@ -3,7 +3,7 @@
 One contract suite (tests/integration/test_store_contracts.py) holds all implementations to these protocols.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
@@ -148,8 +148,12 @@ class Outbox(Protocol):
     """Webhook calls to make. Rows come from the jobs' own transactions: each event that a job's webhook
     asks for has one, under the id `<job id>-<event number>`."""
 
-    def due(self, *, lease_s: float, limit: int = 10) -> tuple[Delivery, ...]:
-        """Pending deliveries whose time has come, oldest first, each taken for lease_s; `tries` counts up."""
+    def due(self, *, lease_s: float, limit: int = 10, without: Collection[str] = ()) -> tuple[Delivery, ...]:
+        """Pending deliveries whose time has come, oldest first, each taken for lease_s; `tries` counts up.
+
+        `next_at` is then when the lease ends, on the database's clock. `without`: beginnings of URLs that
+        are not wanted now.
+        """
 
     def delivered(self, delivery: Delivery) -> None:
         """Nothing happens when another has taken it meanwhile."""
@@ -284,12 +288,19 @@ def open_stores(settings: "Settings") -> Stores:
     from storage.jobs import SqlJobs
     from storage.library import SqlLibrary
     from storage.locks import SqlLocks
+    from storage.outbox import SqlOutbox
     from storage.progress import RedisProgressBoard
+    from storage.retention import SqlRetention
 
     database = Database(settings.database_url)
-    progress = RedisProgressBoard(settings.redis_url)
     return Stores(
-        SqlJobs(database), SqlLibrary(database), open_objects(settings), progress, SqlLocks(database)
+        SqlJobs(database, ageing_s=settings.ageing_s),
+        SqlLibrary(database),
+        open_objects(settings),
+        RedisProgressBoard(settings.redis_url),
+        SqlLocks(database),
+        SqlOutbox(database),
+        SqlRetention(database),
     )
 
 

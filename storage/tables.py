@@ -38,6 +38,12 @@ METADATA = MetaData(
 PLAIN = JSON(none_as_null=True)
 ENDED = "('succeeded', 'failed', 'canceled')"
 
+
+def _partial(name: str, *columns: str, where: str) -> Index:
+    """An index of those rows only that are looked for."""
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
+
 JOBS = Table(
     "jobs",
     METADATA,
@@ -48,21 +54,13 @@ JOBS = Table(
     Column("spec", PLAIN, nullable=False),
     Column("status", String(16), nullable=False),
     Column("attempt", Integer, nullable=False, server_default=text("0")),
-    Column("priority", SmallInteger, nullable=False, server_default=text("1")),  # Priority's rank
-    *(Column(count, Integer, nullable=False, server_default=text("0")) for count in Count),
-    Column("losses", PLAIN, nullable=False, server_default=text("'[]'")),
+    Column("failures", Integer, nullable=False, server_default=text("0")),
+    Column("lost", Integer, nullable=False, server_default=text("0")),
     Column(
         "cancel_requested", Boolean(create_constraint=False), nullable=False, server_default=text("false")
     ),
-    Column("stop_requested", Boolean(create_constraint=False), nullable=False, server_default=text("false")),
     Column("not_before", Double, nullable=False),
-    Column("start_by", Double),
-    Column("finish_by", Double),
-    Column("keep_s", Double),
-    Column("webhook", PLAIN),
-    Column("retry_of", String(32)),  # no foreign key: the job retried may be purged before this one
     Column("worker", Text),
-    Column("worker_pid", Integer),
     Column("token", String(64)),
     Column("lease_until", Double),
     Column("ended_token", String(64)),  # of the claim that ended the job: so it can find its own success
@@ -75,13 +73,41 @@ JOBS = Table(
     Column("started_at", Double),
     Column("ended_at", Double),
     Column("updated_at", Double, nullable=False),
-    Column("outputs_expired_at", Double),
+    # Since migration 0002, each with its own CHECK: SQLite adds columns one by one, and no CHECK of a table.
+    Column(
+        "priority",  # its rank
+        SmallInteger,
+        CheckConstraint("priority BETWEEN 0 AND 2", name="priority_known"),
+        nullable=False,
+        server_default=text("1"),
+    ),
+    *(
+        Column(
+            count,
+            Integer,
+            CheckConstraint(f"{count} >= 0", name=count),
+            nullable=False,
+            server_default=text("0"),
+        )
+        for count in (Count.OUTAGES, Count.OUT_OF_MEMORY, Count.DRAINS)
+    ),
+    Column("losses", PLAIN, nullable=False, server_default=text("'[]'")),
+    Column("stop_requested", Boolean(create_constraint=False), nullable=False, server_default=text("false")),
+    Column("start_by", Double),
+    Column("finish_by", Double),
+    Column("keep_s", Double),
+    Column("webhook", PLAIN),
+    Column("retry_of", String(32)),  # no foreign key: the job retried may be purged before this one
+    Column("worker_pid", Integer),
+    Column(
+        "outputs_expired_at",
+        Double,
+        CheckConstraint(f"outputs_expired_at IS NULL OR status IN {ENDED}", name="only_ended_expire"),
+    ),
     CheckConstraint(
         "status IN ('queued', 'running', 'succeeded', 'failed', 'canceled')", name="status_known"
     ),
-    CheckConstraint(
-        " AND ".join(f"{count} >= 0" for count in ("attempt", *Count, "event_count")), name="counts"
-    ),
+    CheckConstraint("attempt >= 0 AND failures >= 0 AND lost >= 0 AND event_count >= 0", name="counts"),
     CheckConstraint("(status = 'running') = (token IS NOT NULL)", name="running_has_token"),
     CheckConstraint("(status = 'running') = (lease_until IS NOT NULL)", name="running_has_lease"),
     CheckConstraint("status <> 'running' OR worker IS NOT NULL", name="running_has_worker"),
@@ -92,29 +118,12 @@ JOBS = Table(
     CheckConstraint("(status = 'succeeded') = (result IS NOT NULL)", name="succeeded_has_result"),
     CheckConstraint("(status = 'failed') = (error IS NOT NULL)", name="failed_has_error"),
     CheckConstraint("status <> 'queued' OR NOT cancel_requested", name="queued_is_not_to_cancel"),
-    CheckConstraint("priority BETWEEN 0 AND 2", name="priority_known"),
-    CheckConstraint(f"outputs_expired_at IS NULL OR status IN {ENDED}", name="only_ended_expire"),
     Index("ix_jobs_tenant_id_created_at_id", "tenant_id", "created_at", "id"),
-    Index(
-        "ix_jobs_ended",
-        "ended_at",
-        sqlite_where=text(f"status IN {ENDED}"),
-        postgresql_where=text(f"status IN {ENDED}"),
-    ),
-    Index(
-        "ix_jobs_queued",
-        "queue",
-        "created_at",
-        "id",
-        sqlite_where=text("status = 'queued'"),
-        postgresql_where=text("status = 'queued'"),
-    ),
-    Index(
-        "ix_jobs_running",
-        "lease_until",
-        sqlite_where=text("status = 'running'"),
-        postgresql_where=text("status = 'running'"),
-    ),
+    _partial("ix_jobs_queued", "queue", "created_at", "id", where="status = 'queued'"),
+    _partial("ix_jobs_running", "lease_until", where="status = 'running'"),
+    _partial("ix_jobs_ended", "ended_at", where=f"status IN {ENDED}"),
+    _partial("ix_jobs_start_by", "start_by", where="status = 'queued' AND start_by IS NOT NULL"),
+    _partial("ix_jobs_finish_by", "finish_by", where="ended_at IS NULL AND finish_by IS NOT NULL"),
 )
 
 EVENTS = Table(
@@ -176,12 +185,7 @@ DELIVERIES = Table(
     CheckConstraint("status IN ('pending', 'delivered', 'failed')", name="status_known"),
     CheckConstraint("(status = 'pending') = (ended_at IS NULL)", name="ended_has_end"),
     UniqueConstraint("job_id", "event_number"),
-    Index(
-        "ix_deliveries_due",
-        "next_at",
-        sqlite_where=text("status = 'pending'"),
-        postgresql_where=text("status = 'pending'"),
-    ),
+    _partial("ix_deliveries_due", "next_at", where="status = 'pending'"),
 )
 
 # Objects that no record named when they were looked at; `condemned` ones are being removed.

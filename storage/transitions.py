@@ -1,18 +1,19 @@
 """What a job's row becomes, decided in one place for every backend: pure functions of the row and the wish.
 
 `now` is a float (memory) or an SQL expression (the database's clock): only `now + seconds` is computed here.
-Each Change also is an event: its type is the new status, or "cancel_requested".
+Each Change also is an event: its type is the new status, or "cancel_requested", "stop_requested",
+"priority_changed".
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from storage.errors import JobEnded, WorkerLost
+from storage.errors import DeadlinePassed, JobEnded, KeyReused, NothingToStop, Quarantined
 from storage.plain import plain, ref_to_dict
-from storage.records import FOLLOWS, Job, ObjectRef, Status
+from storage.records import FOLLOWS, Count, IdempotencyKey, Job, ObjectRef, Priority, Status
 
-_RELEASED = {"token": None, "lease_until": None}
+_RELEASED = {"token": None, "lease_until": None, "worker_pid": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,28 @@ class Change:
 
 def cancel(job: Job, now: Any) -> Change:
     """A cancel asked for from outside. Raises JobEnded."""
-    if job.status.ended:
-        raise JobEnded(f"Job {job.id} has already {job.status.value}.")
+    _refuse_ended(job)
     if job.status is Status.QUEUED:
         return canceled(job, now, reason="cancel_requested")
     told = None if job.cancel_requested else "cancel_requested"
     return Change({"cancel_requested": True}, told, {"attempt": job.attempt})
+
+
+def stop(job: Job) -> Change:
+    """An early end asked for from outside. Raises JobEnded, NothingToStop."""
+    _refuse_ended(job)
+    if job.status is Status.QUEUED and job.checkpoint is None:
+        raise NothingToStop(f"Job {job.id} has no step to keep yet: cancel it, or wait until it runs.")
+    told = None if job.stop_requested else "stop_requested"
+    return Change({"stop_requested": True}, told, {"attempt": job.attempt})
+
+
+def set_priority(job: Job, priority: Priority) -> Change:
+    """Raises JobEnded."""
+    _refuse_ended(job)
+    told = None if job.priority is priority else "priority_changed"
+    data = {"priority": priority.value, "before": job.priority.value}
+    return Change({"priority": priority.rank}, told, data)
 
 
 def requeue(
@@ -39,16 +56,14 @@ def requeue(
     now: Any,
     *,
     reason: str,
+    count: Count,
     delay_s: float = 0.0,
     error: Mapping[str, Any] | None = None,
-    failed: bool = False,
-    lost: bool = False,
 ) -> Change:
     """Back into the queue, unless a cancel was asked for meanwhile: that wins."""
-    counts = {"failures": job.failures + failed, "lost": job.lost + lost}
+    counts = _counted(job, count)
     if job.cancel_requested:
-        change = canceled(job, now, reason=reason)
-        return Change(change.values | counts, change.event, change.data)
+        return _with(canceled(job, now, reason=reason), counts)
     data: dict[str, Any] = {"reason": reason, "attempt": job.attempt, "delay_s": delay_s, **counts}
     if error is not None:
         data["error"] = plain(error)
@@ -62,10 +77,9 @@ def succeed(job: Job, now: Any, outputs: Mapping[str, ObjectRef], result: Mappin
     return _end(job, now, Status.SUCCEEDED, values, {"attempt": job.attempt})
 
 
-def fail(job: Job, now: Any, error: Mapping[str, Any]) -> Change:
-    """For good, by an error of this attempt's, which counts as a failure."""
-    change = _failed(job, now, error)
-    return Change(change.values | {"failures": job.failures + 1}, change.event, change.data)
+def fail(job: Job, now: Any, error: Mapping[str, Any], *, count: Count) -> Change:
+    """For good, by an error of this attempt's."""
+    return _with(_failed(job, now, error), _counted(job, count))
 
 
 def canceled(job: Job, now: Any, *, reason: str) -> Change:
@@ -73,13 +87,44 @@ def canceled(job: Job, now: Any, *, reason: str) -> Change:
     return _end(job, now, Status.CANCELED, {"cancel_requested": True}, data)
 
 
-def expire(job: Job, now: Any, *, max_lost: int) -> Change:
-    """What becomes of a running row whose lease has passed."""
+def lose(job: Job, now: float, *, reason: str, cause: str, max_lost: int) -> Change:
+    """What becomes of a running row whose worker is gone: `cause` is kept for whoever looks for it."""
+    loss = {"attempt": job.attempt, "worker": job.worker, "cause": cause, "at": now}
+    losses = [*job.losses, loss]
     if job.cancel_requested or job.lost + 1 < max_lost:
-        return requeue(job, now, reason="lease_expired", lost=True)
-    lost = WorkerLost(f"The worker was lost {job.lost + 1} times while it ran this job.")
-    change = _failed(job, now, lost.as_dict())
-    return Change(change.values | {"lost": job.lost + 1}, change.event, change.data)
+        change = requeue(job, now, reason=reason, count=Count.LOST)
+    else:
+        text = f"Its worker was lost {job.lost + 1} times while it ran this job, the last time: {cause}."
+        change = fail(job, now, Quarantined(text, losses).as_dict(), count=Count.LOST)
+    return Change(change.values | {"losses": losses}, change.event, {**change.data, "cause": cause})
+
+
+def overdue(job: Job, now: float) -> Change:
+    """What becomes of an open row whose time to start, or to finish, has passed."""
+    if job.cancel_requested:
+        return canceled(job, now, reason="deadline_passed")
+    late = job.finish_by is not None and job.finish_by < now
+    text = "It had not finished when its time was over." if late else "It had not begun when it should have."
+    return _failed(job, now, DeadlinePassed(text).as_dict())
+
+
+def refuse_another_request(idempotency: IdempotencyKey, sha256: str, job_id: str) -> None:
+    """Raises KeyReused where a known key made its job for a request of another digest."""
+    if idempotency.sha256 != sha256:
+        raise KeyReused(f"This Idempotency-Key was used for another request, that of job {job_id}.")
+
+
+def _refuse_ended(job: Job) -> None:
+    if job.status.ended:
+        raise JobEnded(f"Job {job.id} has already {job.status.value}.")
+
+
+def _counted(job: Job, count: Count) -> dict[str, int]:
+    return {count.value: getattr(job, count.value) + 1}
+
+
+def _with(change: Change, values: dict[str, int]) -> Change:
+    return Change(change.values | values, change.event, change.data | values)
 
 
 def _failed(job: Job, now: Any, error: Mapping[str, Any]) -> Change:

@@ -23,7 +23,10 @@ from storage.progress import RedisProgressBoard
 from storage.s3 import S3Objects
 from storage.stores import Jobs, Library, Locks, Objects, ProgressBoard
 
-TABLES = ("events", "jobs", "images", "models", "locks")
+TABLES = (
+    *("events", "deliveries", "idempotency_keys", "jobs", "turns", "pauses", "drains"),
+    *("marks", "images", "models", "locks"),
+)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import pytest
 from job_steps import ERROR, REF, claimed, told
 
 from storage.errors import InvalidInput, JobNotFound, LeaseLost
-from storage.records import Status
+from storage.records import Count, Status
 from storage.stores import Jobs
 
 
@@ -90,7 +90,7 @@ def test_a_renewal_moves_the_lease_and_brings_cancel_back(jobs: Jobs) -> None:
 def test_a_checkpoint_outlives_its_attempt(jobs: Jobs) -> None:
     claim = claimed(jobs)
     jobs.checkpointed(claim, REF)
-    jobs.requeue(claim, reason="drain")
+    jobs.requeue(claim, reason="drain", count=Count.DRAINS)
     again = jobs.claim("gpu", "w2", lease_s=60)
     assert again is not None
     assert again.job.checkpoint == REF
@@ -128,25 +128,25 @@ def test_failure_keeps_the_error(jobs: Jobs) -> None:
 
 def test_a_requeued_job_waits_and_counts(jobs: Jobs) -> None:
     claim = claimed(jobs)
-    job = jobs.requeue(claim, reason="retry", delay_s=0.2, error=ERROR, failed=True)
+    job = jobs.requeue(claim, reason="retry", delay_s=0.2, count=Count.FAILURES, error=ERROR)
     assert (job.status, job.failures, job.lost, job.attempt, job.worker) == (Status.QUEUED, 1, 0, 1, None)
     assert job.error is None
     assert jobs.events("local", job.id)[-1].data == {
-        "reason": "retry", "attempt": 1, "delay_s": 0.2, "failures": 1, "lost": 0, "error": ERROR,
+        "reason": "retry", "attempt": 1, "delay_s": 0.2, "failures": 1, "error": ERROR,
     }  # fmt: skip
     assert jobs.eligible("gpu") == 0
     assert jobs.claim("gpu", "w", lease_s=60) is None
     time.sleep(0.25)
     again = jobs.claim("gpu", "w", lease_s=60)
     assert again is not None
-    drained = jobs.requeue(again, reason="drain")
+    drained = jobs.requeue(again, reason="drain", count=Count.DRAINS)
     assert (drained.failures, drained.lost, drained.attempt) == (1, 0, 2)
 
 
 def test_a_requeued_job_keeps_its_turn(jobs: Jobs) -> None:
     claim = claimed(jobs)
     later = jobs.add("local", "edit", {})
-    job = jobs.requeue(claim, reason="drain")
+    job = jobs.requeue(claim, reason="drain", count=Count.DRAINS)
     assert (jobs.position(job), jobs.position(later)) == (0, 1)
 
 

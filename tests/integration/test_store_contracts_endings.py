@@ -7,7 +7,7 @@ import pytest
 from job_steps import ERROR, REF, claimed, told
 
 from storage.errors import JobEnded, LeaseLost
-from storage.records import Claim, Job, Status
+from storage.records import Claim, Count, Job, Status
 from storage.stores import Jobs
 
 
@@ -38,7 +38,7 @@ def test_success_before_the_wish_was_noticed_counts(jobs: Jobs) -> None:
 def test_a_cancel_asked_for_wins_over_a_requeue(jobs: Jobs) -> None:
     claim = claimed(jobs)
     jobs.request_cancel("local", claim.job.id)
-    job = jobs.requeue(claim, reason="retry", error=ERROR, failed=True)
+    job = jobs.requeue(claim, reason="retry", count=Count.FAILURES, error=ERROR)
     assert (job.status, job.failures) == (Status.CANCELED, 1)
     assert job == jobs.get("local", job.id)
 
@@ -56,7 +56,7 @@ def test_an_ended_job_never_changes(jobs: Jobs, end: str) -> None:
     refused = [
         lambda: jobs.renew(claim, lease_s=1),
         lambda: jobs.checkpointed(claim, REF),
-        lambda: jobs.requeue(claim, reason="drain"),
+        lambda: jobs.requeue(claim, reason="drain", count=Count.DRAINS),
         lambda: jobs.fail(claim, ERROR),
         lambda: jobs.canceled(claim),
     ]
@@ -91,7 +91,7 @@ def test_expiry_requeues_and_the_old_attempt_is_refused(jobs: Jobs) -> None:
             lambda old=old: jobs.succeed(old, {"a.png": REF}, {}),
             lambda old=old: jobs.fail(old, ERROR),
             lambda old=old: jobs.canceled(old),
-            lambda old=old: jobs.requeue(old, reason="drain"),
+            lambda old=old: jobs.requeue(old, reason="drain", count=Count.DRAINS),
         ):
             with pytest.raises(LeaseLost):
                 write()
@@ -109,7 +109,7 @@ def test_expiry_cancels_where_that_was_asked_and_fails_what_is_lost_too_often(jo
     lost = ended[unlucky.job.id]
     assert (lost.status, lost.lost, lost.failures) == (Status.FAILED, 1, 0)
     assert lost.error is not None
-    assert lost.error["code"] == "worker_lost"
+    assert lost.error["code"] == "quarantined"
     assert told(jobs, lost.id) == ["queued", "running", "failed"]
 
 
@@ -122,7 +122,7 @@ def test_a_late_renewal_before_expiry_keeps_the_claim(jobs: Jobs) -> None:
 
 def test_the_last_failure_counts_too(jobs: Jobs) -> None:
     claim = claimed(jobs)
-    jobs.requeue(claim, reason="retry", error=ERROR, failed=True)
+    jobs.requeue(claim, reason="retry", count=Count.FAILURES, error=ERROR)
     again = jobs.claim("gpu", "w", lease_s=60)
     assert again is not None
     failed = jobs.fail(again, ERROR)

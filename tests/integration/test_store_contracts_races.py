@@ -16,7 +16,7 @@ from job_steps import ERROR, claimed
 from storage.database import Database
 from storage.errors import EditqError, LeaseLost
 from storage.jobs import SqlJobs
-from storage.records import Status
+from storage.records import Count, Status
 from storage.stores import Jobs, Locks
 
 
@@ -57,7 +57,7 @@ def test_one_of_two_ends_wins(jobs: Jobs) -> None:
         results = together(
             partial(jobs.succeed, claim, {}, {}),
             partial(jobs.fail, claim, ERROR),
-            partial(jobs.requeue, claim, reason="drain"),
+            partial(jobs.requeue, claim, reason="drain", count=Count.DRAINS),
         )
         assert sum(isinstance(result, LeaseLost) for result in results) == 2
         numbers = [event.number for event in jobs.events("local", claim.job.id)]

@@ -1,0 +1,150 @@
+"""The in-memory rows of jobs, and what is seen of them as queues. The lock is for all memory twins that share
+these rows: jobs, outbox, retention.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from storage.plain import plain
+from storage.records import GPU_QUEUE, Delivery, Event, Job, Queue, Status
+
+RowTest = Callable[["MemoryRow"], bool]
+
+
+@dataclass
+class MemoryRow:
+    job: Job
+    token: str | None = None
+    ended_token: str | None = None
+    events: list[Event] = field(default_factory=list)
+
+
+@dataclass
+class MemoryKey:
+    """An idempotency key that was used."""
+
+    sha256: str
+    job_id: str
+    created_at: float
+
+
+class MemoryQueues:
+    """`clock` stands for the database's: tests may set it forward."""
+
+    def __init__(self, *, ageing_s: float = 600.0, clock: Callable[[], float] = time.time) -> None:
+        self.lock = threading.RLock()
+        self.clock = clock
+        self.rows: dict[str, MemoryRow] = {}
+        self.deliveries: dict[str, Delivery] = {}  # by id, oldest first
+        self.keys: dict[tuple[str, str], MemoryKey] = {}  # by tenant and key
+        self._ageing_s = ageing_s
+        self._turns: dict[tuple[str, str], int] = {}  # the number of the claim that served a tenant last
+        self._paused: set[str] = set()
+        self._drained: set[str] = set()
+
+    def eligible(self, queue: str) -> int:
+        with self.lock:
+            return len(self._eligible(queue))
+
+    def position(self, job: Job) -> int:
+        with self.lock:
+            now, own = self.clock(), self.rows.get(job.id)
+            if own is None:
+                return 0
+            place = (self._rank(own.job, now), job.created_at, job.id)
+            return sum(
+                (self._rank(other, now), other.created_at, other.id) < place
+                for other in self._waiting(job.queue, now)
+            )
+
+    def outranked(self, job: Job, *, waited_s: float = 0.0) -> bool:
+        with self.lock:
+            now, own = self.clock(), self.rows.get(job.id)
+            return own is not None and any(
+                other.not_before <= now - waited_s and self._rank(other, now) < self._rank(own.job, now)
+                for other in self._eligible(job.queue)
+            )
+
+    def running(self) -> tuple[Job, ...]:
+        with self.lock:
+            jobs = [copy_of(row.job) for row in self.rows.values() if row.job.status is Status.RUNNING]
+        return tuple(sorted(jobs, key=lambda job: (job.worker, job.id)))
+
+    def queues(self) -> tuple[Queue, ...]:
+        with self.lock:
+            in_use = {row.job.queue for row in self.rows.values() if not row.job.status.ended}
+            return tuple(self._queue(name) for name in sorted({GPU_QUEUE, *self._paused, *in_use}))
+
+    def pause(self, queue: str, paused: bool) -> None:
+        with self.lock:
+            (self._paused.add if paused else self._paused.discard)(queue)
+
+    def drain(self, worker: str, draining: bool) -> None:
+        with self.lock:
+            (self._drained.add if draining else self._drained.discard)(worker)
+
+    def draining(self) -> frozenset[str]:
+        with self.lock:
+            return frozenset(self._drained)
+
+    def needing_image(self, tenant_id: str, image_id: str) -> str | None:
+        """The id of a job that has not ended and names this image."""
+        with self.lock:
+            for row in self.rows.values():
+                mine = row.job.tenant_id == tenant_id and not row.job.status.ended
+                if mine and image_id in (row.job.spec.get("image"), row.job.spec.get("mask")):
+                    return row.job.id
+        return None
+
+    def _queue(self, name: str) -> Queue:
+        jobs = [row.job for row in self.rows.values() if row.job.queue == name]
+        queued = [job for job in jobs if job.status is Status.QUEUED]
+        running = sum(job.status is Status.RUNNING for job in jobs)
+        oldest = min((job.created_at for job in queued), default=None)
+        return Queue(name, name in self._paused, len(queued), len(self._eligible(name)), running, oldest)
+
+    def _waiting(self, queue: str, now: float) -> list[Job]:
+        return [row.job for row in self.rows.values() if row.job.queue == queue and _due(row.job, now)]
+
+    def _eligible(self, queue: str) -> list[Job]:
+        return [] if queue in self._paused else self._waiting(queue, self.clock())
+
+    def _first(self, queue: str, worker: str) -> Job | None:
+        """What a claim takes: see storage/claims.py."""
+        now = self.clock()
+        if worker in self._drained:
+            return None
+        return min(
+            self._eligible(queue),
+            key=lambda job: (
+                self._rank(job, now), self._turns.get((queue, job.tenant_id), 0), job.created_at, job.id
+            ),
+            default=None,
+        )  # fmt: skip
+
+    def _served(self, queue: str, tenant_id: str) -> None:
+        self._turns[queue, tenant_id] = max(self._turns.values(), default=0) + 1
+
+    def _rank(self, job: Job, now: float) -> int:
+        return max(0, job.priority.rank - max(0, int((now - job.created_at) / self._ageing_s)))
+
+
+def _due(job: Job, now: float) -> bool:
+    begun = job.started_at is not None or job.start_by is None or job.start_by > now
+    late = job.finish_by is not None and job.finish_by <= now
+    return job.status is Status.QUEUED and job.not_before <= now and begun and not late
+
+
+def copy_of(job: Job) -> Job:
+    """What a caller may alter without altering what is remembered."""
+    return replace(
+        job,
+        spec=plain(job.spec),
+        losses=plain(job.losses),
+        webhook=plain(job.webhook),
+        outputs=dict(job.outputs),
+        result=plain(job.result),
+        error=plain(job.error),
+    )

@@ -1,0 +1,87 @@
+"""Rows of the jobs table as values, and how a change is written: the row, its event and the webhook call that
+the event asks for, all in the caller's transaction.
+"""
+
+import dataclasses
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, insert, literal_column, true, update
+
+from storage.deliveries import delivery_of
+from storage.errors import JobNotFound, LeaseLost
+from storage.plain import ref_from_dict
+from storage.records import Claim, Event, Job, Priority, Status
+from storage.tables import DELIVERIES, EVENTS, JOBS
+from storage.transitions import Change
+
+# In literals, not parameters: so the planner sees that the partial indexes serve.
+QUEUED = JOBS.c.status == literal_column("'queued'")
+RUNNING = JOBS.c.status == literal_column("'running'")
+_MEMBERS = tuple(member.name for member in dataclasses.fields(Job))
+_PRIORITIES = tuple(Priority)
+
+
+def named(tenant_id: str, job_id: str) -> ColumnElement[bool]:
+    return and_(JOBS.c.id == job_id, JOBS.c.tenant_id == tenant_id)
+
+
+def held(claim: Claim) -> ColumnElement[bool]:
+    """The row that this claim may write: still running this attempt, under this token."""
+    return and_(
+        JOBS.c.id == claim.job.id, JOBS.c.attempt == claim.job.attempt, JOBS.c.token == claim.token, RUNNING
+    )
+
+
+def lost(claim: Claim) -> LeaseLost:
+    return LeaseLost(f"Attempt {claim.job.attempt} of job {claim.job.id} no longer holds its lease.")
+
+
+def found(row: Row[Any] | None, job_id: str) -> Job:
+    if row is None:
+        raise JobNotFound(f"There is no job {job_id}.")
+    return job_of(row)
+
+
+def job_of(row: Row[Any]) -> Job:
+    members = {name: row._mapping[name] for name in _MEMBERS}
+    members["status"] = Status(row.status)
+    members["priority"] = _PRIORITIES[row.priority]
+    members["checkpoint"] = ref_from_dict(row.checkpoint) if row.checkpoint else None
+    members["outputs"] = {name: ref_from_dict(ref) for name, ref in (row.outputs or {}).items()}
+    members["result"] = row.result or {}
+    return Job(**members)
+
+
+def apply(
+    connection: Connection,
+    now: ColumnElement[float],
+    job: Job,
+    change: Change,
+    *,
+    still: ColumnElement[bool] | None = None,
+    ended_token: str | None = None,
+) -> Job:
+    """Write what was decided of this row as it was read, and tell of it. The caller has locked the row."""
+    values = change.values | {"updated_at": now}
+    if "ended_at" in values:
+        values["ended_token"] = ended_token
+    if change.event is not None:
+        values["event_count"] = JOBS.c.event_count + 1
+    same = and_(JOBS.c.id == job.id, JOBS.c.status == job.status.value, JOBS.c.attempt == job.attempt)
+    statement = update(JOBS).where(same, true() if still is None else still).values(values)
+    row = connection.execute(statement.returning(JOBS)).one()
+    job = job_of(row)
+    if change.event is not None:
+        tell(connection, now, job, row.event_count, change.event, change.data)
+    return job
+
+
+def tell(
+    connection: Connection, now: ColumnElement[float], job: Job, number: int, type: str, data: dict[str, Any]
+) -> None:
+    """Keep an event of this job, and the webhook call that it asks for."""
+    values = {"job_id": job.id, "number": number, "type": type, "data": data, "created_at": now}
+    at = connection.execute(insert(EVENTS).values(values).returning(EVENTS.c.created_at)).scalar_one()
+    delivery = delivery_of(job, Event(job.id, number, type, data, at))
+    if delivery is not None:
+        connection.execute(insert(DELIVERIES).values(dataclasses.asdict(delivery)))
