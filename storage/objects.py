@@ -50,6 +50,27 @@ def model_key(tenant_id: str, name: str, digest: str, file: str) -> str:
     return checked_key(f"{tenant_id}/models/{name}/{digest}/{file}")
 
 
+def attempt_prefix(tenant_id: str, job_id: str, attempt: int) -> str:
+    """All that one attempt of a job has written."""
+    return checked_key(f"{tenant_id}/jobs/{job_id}/{attempt:d}") + "/"
+
+
+def of_scheme(key: str) -> bool:
+    """Whether the functions above could have made this key: others are not ours to judge."""
+    match key.split("/"):
+        case [_, "images", _] | [_, "models", _, _, _] | [_, "jobs", _, _, "outputs" | "checkpoints", _]:
+            return True
+    return False
+
+
+def job_of_key(key: str) -> str | None:
+    """The id of the job that this object is of, if it is of one."""
+    match key.split("/"):
+        case [_, "jobs", job_id, *_]:
+            return job_id
+    return None
+
+
 def checked_key(key: str) -> str:
     """Raises ValueError for a key that could leave its folder: a programmer's mistake, never a caller's."""
     if len(key) > 600 or not all(_SEGMENT.fullmatch(segment) for segment in key.split("/")):

@@ -1,0 +1,114 @@
+"""The in-memory twin of retention: over the rows of MemoryJobs and the records of MemoryLibrary."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from storage.memory import MemoryLibrary
+from storage.memory_jobs import MemoryJobs
+from storage.memory_queues import copy_of
+from storage.objects import job_of_key, of_scheme
+from storage.records import Job, Status
+from storage.retention import CONDEMNED_FOR_S, needs
+
+
+class MemoryRetention:
+    def __init__(self, jobs: MemoryJobs, library: MemoryLibrary) -> None:
+        self._jobs = jobs
+        self._library = library
+
+    def expire_outputs(self, *, kept_s: float, limit: int = 100) -> tuple[Job, ...]:
+        def late(job: Job, now: float) -> bool:
+            kept = job.status is Status.SUCCEEDED and job.outputs_expired_at is None
+            return kept and _ended_at(job) + (kept_s if job.keep_s is None else job.keep_s) <= now
+
+        with self._jobs.lock:
+            jobs, now = self._old(late, limit), self._jobs.clock()
+            for job in jobs:
+                row = self._jobs.rows[job.id]
+                row.job = replace(row.job, outputs={}, outputs_expired_at=now, updated_at=now)
+        return tuple(jobs)
+
+    def purge_jobs(self, *, kept_s: float, limit: int = 100) -> int:
+        def late(job: Job, now: float) -> bool:
+            calls = [call for call in self._jobs.deliveries.values() if call.job_id == job.id]
+            waiting = not job.status.ended or any(call.status == "pending" for call in calls)
+            return not waiting and _ended_at(job) + max(kept_s, job.keep_s or 0.0) <= now
+
+        with self._jobs.lock:
+            gone = {job.id for job in self._old(late, limit)}
+            for job_id in gone:
+                del self._jobs.rows[job_id]
+            for call in [call for call in self._jobs.deliveries.values() if call.job_id in gone]:
+                del self._jobs.deliveries[call.id]
+            for name in [name for name, key in self._jobs.keys.items() if key.job_id in gone]:
+                del self._jobs.keys[name]
+        return len(gone)
+
+    def purge_keys(self, *, kept_s: float) -> int:
+        with self._jobs.lock:
+            now = self._jobs.clock()
+            old = [name for name, key in self._jobs.keys.items() if key.created_at + kept_s <= now]
+            for name in old:
+                del self._jobs.keys[name]
+        return len(old)
+
+    def unneeded(self, keys: Iterable[str]) -> frozenset[str]:
+        with self._jobs.lock:
+            needed = {image.object.key for image in self._library.images.values()}
+            needed.update(ref.key for model in self._library.models.values() for ref in model.files.values())
+            return frozenset(
+                key for key in keys if of_scheme(key) and key not in needed and not self._needed_by_job(key)
+            )
+
+    def mark(self, keys: Iterable[str]) -> None:
+        with self._jobs.lock:
+            for key in keys:
+                self._library.marked.setdefault(key, self._jobs.clock())
+
+    def marked(self, *, longer_than_s: float, limit: int = 1000) -> tuple[str, ...]:
+        with self._jobs.lock:
+            now = self._jobs.clock()
+            old = [
+                key
+                for key, marked_at in self._library.marked.items()
+                if marked_at + longer_than_s <= now and self._free(key)
+            ]
+            return tuple(sorted(old, key=lambda key: self._library.marked[key])[:limit])
+
+    def condemn(self, keys: Iterable[str]) -> frozenset[str]:
+        with self._jobs.lock:
+            found = [key for key in keys if key in self._library.marked and self._free(key)]
+            condemned = self.unneeded(found)
+            for key in found:
+                if key in condemned:
+                    self._library.marked[key] = self._jobs.clock()
+                    self._library.condemned.add(key)
+                else:
+                    del self._library.marked[key]
+        return condemned
+
+    def forget(self, keys: Iterable[str]) -> None:
+        with self._jobs.lock:
+            for key in keys:
+                self._library.marked.pop(key, None)
+                self._library.condemned.discard(key)
+
+    def _old(self, late: Callable[[Job, float], bool], limit: int) -> list[Job]:
+        now = self._jobs.clock()
+        jobs = [row.job for row in self._jobs.rows.values()]
+        needed = {job.spec.get("inversion") for job in jobs if not job.status.ended}
+        old = [copy_of(job) for job in jobs if job.id not in needed and late(job, now)]
+        return sorted(old, key=_ended_at)[:limit]
+
+    def _needed_by_job(self, key: str) -> bool:
+        row = self._jobs.rows.get(job_of_key(key) or "")
+        return row is not None and needs(row.job, key)
+
+    def _free(self, key: str) -> bool:
+        stale = self._jobs.clock() - CONDEMNED_FOR_S
+        return key not in self._library.condemned or self._library.marked[key] <= stale
+
+
+def _ended_at(job: Job) -> float:
+    assert job.ended_at is not None
+    return job.ended_at

@@ -1,0 +1,129 @@
+"""What is no longer needed: SQLite and PostgreSQL. Marks of objects are rows, locked by whoever decides.
+
+A key that was condemned is left to its collector for CONDEMNED_FOR_S: far longer than a removal takes. After
+that the collector must have died, and another may condemn it once more. So no two remove the same object at
+once, and an object is not removed late, when an upload may have put it there again.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, not_, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from storage.database import Database
+from storage.objects import attempt_prefix, job_of_key, of_scheme
+from storage.records import Job, Status
+from storage.rows import job_of
+from storage.tables import DELIVERIES, IDEMPOTENCY_KEYS, IMAGES, JOBS, MARKS, MODELS
+
+CONDEMNED_FOR_S = 600.0
+_ENDED = [status.value for status in Status if status.ended]
+
+
+class SqlRetention:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._now = database.now
+        self._insert: Any = sqlite.insert if database.engine.dialect.name == "sqlite" else postgresql.insert
+
+    def expire_outputs(self, *, kept_s: float, limit: int = 100) -> tuple[Job, ...]:
+        expired = and_(
+            JOBS.c.status == Status.SUCCEEDED.value,
+            JOBS.c.outputs_expired_at.is_(None),
+            JOBS.c.ended_at + func.coalesce(JOBS.c.keep_s, kept_s) <= self._now,
+            _no_open_job_starts_from_it(),
+        )
+        query = select(JOBS).where(expired).order_by(JOBS.c.ended_at).limit(limit)
+        with self._database.write() as connection:
+            rows = connection.execute(query.with_for_update(skip_locked=True)).all()
+            values = {"outputs": {}, "outputs_expired_at": self._now, "updated_at": self._now}
+            these = JOBS.c.id.in_([row.id for row in rows])
+            connection.execute(update(JOBS).where(these).values(values))
+        return tuple(map(job_of, rows))
+
+    def purge_jobs(self, *, kept_s: float, limit: int = 100) -> int:
+        old = and_(
+            JOBS.c.status.in_(_ENDED),
+            JOBS.c.ended_at + kept_s <= self._now,
+            JOBS.c.ended_at + func.coalesce(JOBS.c.keep_s, 0.0) <= self._now,
+            _no_open_job_starts_from_it(),
+            not_(exists().where(DELIVERIES.c.job_id == JOBS.c.id, DELIVERIES.c.status == "pending")),
+        )
+        query = select(JOBS.c.id).where(old).order_by(JOBS.c.ended_at).limit(limit)
+        with self._database.write() as connection:
+            ids = connection.execute(query.with_for_update(skip_locked=True)).scalars().all()
+            connection.execute(delete(JOBS).where(JOBS.c.id.in_(ids)))
+        return len(ids)
+
+    def purge_keys(self, *, kept_s: float) -> int:
+        old = IDEMPOTENCY_KEYS.c.created_at + kept_s <= self._now
+        with self._database.write() as connection:
+            return connection.execute(delete(IDEMPOTENCY_KEYS).where(old)).rowcount
+
+    def unneeded(self, keys: Iterable[str]) -> frozenset[str]:
+        with self._database.read() as connection:
+            return _unneeded(connection, keys)
+
+    def mark(self, keys: Iterable[str]) -> None:
+        rows = [{"key": key, "marked_at": self._now} for key in sorted(set(keys))]
+        if rows:
+            with self._database.write() as connection:
+                connection.execute(self._insert(MARKS).values(rows).on_conflict_do_nothing())
+
+    def marked(self, *, longer_than_s: float, limit: int = 1000) -> tuple[str, ...]:
+        query = select(MARKS.c.key).where(MARKS.c.marked_at + longer_than_s <= self._now, self._free())
+        with self._database.read() as connection:
+            return tuple(connection.execute(query.order_by(MARKS.c.marked_at).limit(limit)).scalars())
+
+    def condemn(self, keys: Iterable[str]) -> frozenset[str]:
+        query = select(MARKS.c.key).where(MARKS.c.key.in_(list(keys)), self._free()).order_by(MARKS.c.key)
+        with self._database.write() as connection:
+            found = connection.execute(query.with_for_update()).scalars().all()
+            condemned = _unneeded(connection, found)
+            needed = [key for key in found if key not in condemned]
+            connection.execute(delete(MARKS).where(MARKS.c.key.in_(needed)))
+            values = {"condemned": True, "marked_at": self._now}
+            connection.execute(update(MARKS).where(MARKS.c.key.in_(condemned)).values(values))
+        return condemned
+
+    def forget(self, keys: Iterable[str]) -> None:
+        with self._database.write() as connection:
+            connection.execute(delete(MARKS).where(MARKS.c.key.in_(list(keys))))
+
+    def _free(self) -> ColumnElement[bool]:
+        return or_(not_(MARKS.c.condemned), MARKS.c.marked_at + CONDEMNED_FOR_S <= self._now)
+
+
+def needs(job: Job, key: str) -> bool:
+    """Whether this job needs that object. Once it does not, it never will again: attempts only count up."""
+    if key in (ref.key for ref in job.outputs.values()):
+        return True
+    if job.status.ended:
+        return False
+    if job.checkpoint is not None and job.checkpoint.key == key:
+        return True
+    mine = attempt_prefix(job.tenant_id, job.id, job.attempt)
+    return job.status is Status.RUNNING and key.startswith(mine)
+
+
+def _unneeded(connection: Connection, keys: Iterable[str]) -> frozenset[str]:
+    judged = {key for key in keys if of_scheme(key)}
+    ids = {job_id for key in judged if (job_id := job_of_key(key)) is not None}
+    images = connection.execute(select(IMAGES.c.key).where(IMAGES.c.key.in_(judged))).scalars()
+    files = connection.execute(select(MODELS.c.files)).scalars()
+    jobs = {row.id: job_of(row) for row in connection.execute(select(JOBS).where(JOBS.c.id.in_(ids)))}
+    needed = {*images, *(ref["key"] for roles in files for ref in roles.values())}
+    return frozenset(key for key in judged - needed if not _needed_by_job(jobs, key))
+
+
+def _needed_by_job(jobs: Mapping[str, Job], key: str) -> bool:
+    job = jobs.get(job_of_key(key) or "")
+    return job is not None and needs(job, key)
+
+
+def _no_open_job_starts_from_it() -> ColumnElement[bool]:
+    other = JOBS.alias()
+    inversion = other.c.spec["inversion"].as_string()
+    starting = select(inversion).where(other.c.status.not_in(_ENDED), inversion.is_not(None))
+    return JOBS.c.id.not_in(starting)
