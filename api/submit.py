@@ -1,6 +1,6 @@
 """What a spec names must be there, fit the model and belong to the caller, before a row is written."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -8,9 +8,10 @@ from api.errors import about
 from api.service import service
 from api.upload import DECODERS
 from storage.errors import InvalidInput, MaskUnchanged
-from storage.masks import Mask, apply_operations, check_mask, check_size, decode_mask, resolve_parts
+from storage.mask_operations import apply_operations, check_operations, copied_masks
+from storage.masks import Mask, check_mask, check_size, decode_mask, resolve_parts
 from storage.records import Image, Job, Model, ObjectRef, Status
-from storage.specs import EditSpec, InvertSpec, JobSpec, MaskOperation, Relabel
+from storage.specs import EditSpec, InvertSpec, JobSpec
 from storage.stores import Stores
 
 FIRST_MASK = {"invert": "mask.png", "sample": "mask_000.png", "edit": "edited_mask.png"}
@@ -28,18 +29,19 @@ def check_spec(spec: JobSpec, tenant_id: str, stores: Stores) -> None:
 
 def _check_edit(spec: EditSpec, model: Model, tenant_id: str, stores: Stores) -> None:
     resolve_parts(spec.q_edit, model.parts, model.groups, field="q_edit")
-    _check_operations(spec.mask_operations, model)
+    check_operations(spec.mask_operations, model.parts, model.groups)
     if spec.image is not None:
         _check_image(spec.image, "image", "picture", tenant_id, stores)
     inversion = None
     if spec.inversion is not None:
         inversion = _check_inversion(spec.inversion, model, tenant_id, stores)
-    wanted = None
-    if spec.mask is not None:
-        image = _check_image(spec.mask, "mask", "mask", tenant_id, stores)
-        wanted = _read_mask(image, model, stores)
+    wanted = _read_mask(spec.mask, "mask", model, tenant_id, stores) if spec.mask is not None else None
+    copied = {
+        image_id: _read_mask(image_id, field, model, tenant_id, stores)
+        for image_id, field in copied_masks(spec.mask_operations).items()
+    }
     if inversion is not None:
-        _check_changed(spec, inversion, wanted, model, stores)
+        _check_changed(spec, inversion, wanted, copied, model, stores)
 
 
 def _check_image(image_id: str, field: str, role: str, tenant_id: str, stores: Stores) -> Image:
@@ -50,11 +52,13 @@ def _check_image(image_id: str, field: str, role: str, tenant_id: str, stores: S
     return image
 
 
-def _read_mask(image: Image, model: Model, stores: Stores) -> Mask:
-    with about("mask"):
-        check_size(image.width_px, image.height_px, model.resolution_px)  # before anything is read
+def _read_mask(image_id: str, field: str, model: Model, tenant_id: str, stores: Stores) -> Mask:
+    image = _check_image(image_id, field, "mask", tenant_id, stores)
+    with about(field):
+        # before anything is read
+        check_size(image.width_px, image.height_px, model.resolution_px, field=field)
         mask = _decode(image.object, stores)
-        check_mask(mask, model.resolution_px, model.parts, field="mask")
+        check_mask(mask, model.resolution_px, model.parts, field=field)
     return mask
 
 
@@ -62,21 +66,6 @@ def _decode(ref: ObjectRef, stores: Stores) -> Mask:
     data = stores.objects.get(ref)
     with DECODERS:
         return decode_mask(data, service().settings.max_picture_pixels)
-
-
-def _check_operations(operations: Iterable[MaskOperation], model: Model) -> None:
-    """Every part named is one of the model's, whatever the mask will be."""
-    for index, operation in enumerate(operations):
-        field = f"mask_operations.{index}"
-        resolve_parts([operation.part], model.parts, model.groups, field=f"{field}.part")
-        if isinstance(operation, Relabel):
-            into = resolve_parts([operation.into], model.parts, model.groups, field=f"{field}.into")
-            if len(into) != 1:
-                raise InvalidInput(
-                    f"{operation.into!r} is a group of parts.",
-                    field=f"{field}.into",
-                    expected="a single part",
-                )
 
 
 def _check_inversion(job_id: str, model: Model, tenant_id: str, stores: Stores) -> Job:
@@ -92,13 +81,20 @@ def _check_inversion(job_id: str, model: Model, tenant_id: str, stores: Stores) 
     return job
 
 
-def _check_changed(spec: EditSpec, inversion: Job, wanted: Mask | None, model: Model, stores: Stores) -> None:
+def _check_changed(
+    spec: EditSpec,
+    inversion: Job,
+    wanted: Mask | None,
+    copied: Mapping[str, Mask],
+    model: Model,
+    stores: Stores,
+) -> None:
     """Raises MaskUnchanged when the mask asked for is the one that the inversion has already."""
     with about("inversion"):
         found = _decode(inversion.outputs[FIRST_MASK[inversion.kind]], stores)
     field = "mask" if wanted is not None else "mask_operations"
     if wanted is None:
-        wanted = apply_operations(found, spec.mask_operations, model.parts, model.groups)
+        wanted = apply_operations(found, spec.mask_operations, model.parts, model.groups, copied)
     if np.array_equal(found, wanted):
         raise MaskUnchanged(
             "The mask asked for is the mask that is there already.",

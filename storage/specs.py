@@ -2,62 +2,32 @@
 
 API, workers and client share these. Unknown fields are refused; every number has its range.
 Names of things (images, inversions, models) are checked against the library by the API, not here.
+Mask operations have a module of their own, and are named here too for who imports specs.
 """
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 
+from storage.mask_specs import Copy as Copy
+from storage.mask_specs import Grow as Grow
+from storage.mask_specs import Identifier, MaskOperation, PartName, Strict
+from storage.mask_specs import Mirror as Mirror
+from storage.mask_specs import Polygon as Polygon
+from storage.mask_specs import Relabel as Relabel
+from storage.mask_specs import Remove as Remove
+from storage.mask_specs import Rotate as Rotate
+from storage.mask_specs import Scale as Scale
+from storage.mask_specs import Shift as Shift
+from storage.mask_specs import Shrink as Shrink
+from storage.mask_specs import Swap as Swap
 from storage.records import Priority
 
-Identifier = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$", examples=["0190c0ffee00aabbccddeeff00112233"])]
-PartName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$", examples=["wheel"])]
 ModelName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]{0,63}$", examples=["cars"])]
 Steps = Annotated[int, Field(ge=1, le=5000)]
 LearningRate = Annotated[float, Field(gt=0, le=1)]
 Weight = Annotated[float, Field(ge=0, le=1000)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Scale(Strict):
-    """Scale every connected piece of a part (or part group) about its anchor."""
-
-    op: Literal["scale"] = "scale"
-    part: PartName
-    factor: Annotated[float, Field(ge=0.1, le=10)]
-    anchor: Literal["centre", "bottom"] = "centre"
-
-
-class Grow(Strict):
-    """Grow (px > 0) or shrink (px < 0) a part by so many pixels of the model's picture."""
-
-    op: Literal["grow"] = "grow"
-    part: PartName
-    px: Annotated[int, Field(ge=-64, le=64)]
-
-
-class Shift(Strict):
-    """Move a part by so many pixels, right and down being positive."""
-
-    op: Literal["shift"] = "shift"
-    part: PartName
-    dx_px: Annotated[int, Field(ge=-1024, le=1024)] = 0
-    dy_px: Annotated[int, Field(ge=-1024, le=1024)] = 0
-
-
-class Relabel(Strict):
-    """Turn a part into another one."""
-
-    op: Literal["relabel"] = "relabel"
-    part: PartName
-    into: PartName
-
-
-MaskOperation = Annotated[Scale | Grow | Shift | Relabel, Field(discriminator="op")]
 
 
 class Webhook(Strict):

@@ -1,6 +1,6 @@
 """edit: a picture changed by its part mask; an uploaded picture is inverted first."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from gpu_ops.invert import invert
 from gpu_ops.picture import Picture
 from gpu_ops.progress import Progress, State
 from storage.errors import InvalidInput, MaskUnchanged
-from storage.masks import apply_operations, edited_parts
+from storage.mask_operations import apply_operations, copied_masks, edited_parts
 from storage.records import Model, Status
 from storage.specs import EditSpec
 from workers.attempt import Attempt, Saved
@@ -28,7 +28,10 @@ DIFFERENCE_GAIN = 3
 
 @dataclass(frozen=True)
 class EditTask:
-    """Either picture uint8 [R, R, 3] or w_plus [1, L, D]; mask uint8 [R, R] where one was uploaded."""
+    """Either picture uint8 [R, R, 3] or w_plus [1, L, D]; mask uint8 [R, R] where one was uploaded.
+
+    copied holds the masks that operations copy from, by image id.
+    """
 
     spec: EditSpec
     model: Model
@@ -36,6 +39,7 @@ class EditTask:
     picture: Picture | None
     w_plus: torch.Tensor | None
     mask: Picture | None
+    copied: Mapping[str, Picture]
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,10 @@ def _load(attempt: Attempt) -> EditTask:
         picture=read_picture(attempt, spec.image, model.resolution_px) if spec.image else None,
         w_plus=_read_inversion(attempt, spec.inversion, model) if spec.inversion else None,
         mask=read_mask(attempt, spec.mask, model) if spec.mask else None,
+        copied={
+            image_id: read_mask(attempt, image_id, model, field=field)
+            for image_id, field in copied_masks(spec.mask_operations).items()
+        },
     )
 
 
@@ -118,7 +126,7 @@ def _target(task: EditTask, mask: Picture) -> tuple[Picture, tuple[int, ...]]:
     parts, groups = task.model.parts, task.model.groups
     target = task.mask
     if target is None:
-        target = apply_operations(mask, task.spec.mask_operations, parts, groups)
+        target = apply_operations(mask, task.spec.mask_operations, parts, groups, task.copied)
     if np.array_equal(target, mask):
         raise MaskUnchanged("The mask asked for is the mask that is there already.", field="mask")
     return target, edited_parts(task.spec, mask, target, parts, groups)

@@ -21,9 +21,9 @@ def read_picture(attempt: Attempt, image_id: str, size_px: int) -> Picture:
     return np.array(picture)  # a copy: torch warns of arrays that it may not write to
 
 
-def read_mask(attempt: Attempt, image_id: str, model: Model) -> Picture:
-    """An uploaded mask uint8 [R, R] that fits the model. Raises MaskMismatch."""
+def read_mask(attempt: Attempt, image_id: str, model: Model, *, field: str = "mask") -> Picture:
+    """An uploaded mask uint8 [R, R] that fits the model. Raises MaskMismatch, naming the field."""
     image = attempt.stores.library.get_image(attempt.job.tenant_id, image_id)
     mask = decode_mask(attempt.stores.objects.get(image.object))
-    check_mask(mask, model.resolution_px, model.parts)
+    check_mask(mask, model.resolution_px, model.parts, field=field)
     return mask

@@ -94,7 +94,7 @@ def test_numbers_that_are_none_are_refused(client: FlaskClient, field: str, numb
         (
             EDIT | {"image": "0" * 32, "mask_operations": [{"op": "bend"}]},
             "mask_operations.0.op",
-            "one of grow, relabel, scale, shift",
+            "one of copy, grow, mirror, polygon, relabel, remove, rotate, scale, shift, shrink, swap",
         ),
         (EDIT | {"image": "0" * 32, "lr": 0}, "lr", "a number above 0 and at most 1"),
         (EDIT | {"image": "0" * 32, "q_edit": ["x"] * 65}, "q_edit", None),

@@ -8,16 +8,8 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from storage.errors import InvalidInput, MaskMismatch, PictureTooLarge, UnknownPart, UnreadablePicture
-from storage.masks import (
-    Mask,
-    apply_operations,
-    changed_parts,
-    check_mask,
-    decode_mask,
-    edited_parts,
-    encode_mask,
-    resolve_parts,
-)
+from storage.mask_operations import apply_operations, changed_parts, edited_parts
+from storage.masks import Mask, check_mask, decode_mask, encode_mask, resolve_parts
 from storage.records import Part
 from storage.specs import EditSpec, Grow, MaskOperation, Relabel, Scale, Shift
 
