@@ -15,7 +15,8 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,6 +28,7 @@ UNKNOWN_BYTES = -1  # byte_size of an ObjectRef made from a key and a digest alo
 _SEGMENT = re.compile(
     r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}"
 )  # no leading dot: so no "..", and temporary files are free
+_TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.part")
 
 
 def image_key(tenant_id: str, sha256: str) -> str:
@@ -57,9 +59,9 @@ def attempt_prefix(tenant_id: str, job_id: str, attempt: int) -> str:
 
 def of_scheme(key: str) -> bool:
     """Whether the functions above could have made this key: others are not ours to judge."""
-    match key.split("/"):
+    match segments := key.split("/"):
         case [_, "images", _] | [_, "models", _, _, _] | [_, "jobs", _, _, "outputs" | "checkpoints", _]:
-            return True
+            return all(map(_SEGMENT.fullmatch, segments))
     return False
 
 
@@ -117,7 +119,7 @@ class FileObjects:
     def put(self, key: str, data: bytes | BinaryIO, media_type: str) -> ObjectRef:
         *folders, name = checked_key(key).split("/")
         with _named_errors(key, writing=True), self._folder(folders, create=True) as folder:
-            temporary = f".{secrets.token_hex(8)}.part"
+            temporary = f".{secrets.token_hex(8)}.part"  # as _TEMPORARY matches
             try:
                 sha256, byte_size = _write(folder, temporary, data)
                 os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
@@ -165,6 +167,16 @@ class FileObjects:
             with contextlib.suppress(OutputNotFound), _named_errors(key), self._folder(folders) as folder:
                 os.unlink(name, dir_fd=folder)
 
+    def sweep(self, *, older_than_s: float) -> int:
+        """Remove temporary files of writers that died; and folders that have been empty for so long."""
+        until, count = time.time() - older_than_s, 0
+        for _, folders, names, parent in os.fwalk(self._root, topdown=False):
+            for name in filter(_TEMPORARY.fullmatch, names):
+                count += _removed(os.unlink, name, parent, until)
+            for name in folders:
+                _removed(os.rmdir, name, parent, until)
+        return count
+
     def check(self) -> None:
         with _named_errors("", writing=True), self._folder([], create=True) as folder:
             if not os.access(".", os.R_OK | os.W_OK | os.X_OK, dir_fd=folder):
@@ -209,6 +221,15 @@ def _write(folder: int, name: str, data: bytes | BinaryIO) -> tuple[str, int]:
         file.flush()
         os.fsync(file.fileno())
     return digest.hexdigest(), byte_size
+
+
+def _removed(remove: Callable[..., None], name: str, parent: int, until: float) -> bool:
+    """Remove it if it is older; a folder with something in it stays."""
+    with contextlib.suppress(OSError):
+        if os.stat(name, dir_fd=parent, follow_symlinks=False).st_mtime <= until:
+            remove(name, dir_fd=parent)
+            return True
+    return False
 
 
 @contextlib.contextmanager

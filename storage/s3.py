@@ -11,6 +11,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import boto3
@@ -125,6 +126,25 @@ class S3Objects:
             failed = [e for e in answer.get("Errors", ()) if e.get("Code") not in _GONE]
             if failed:
                 raise StorageUnavailable(f"{len(failed)} objects could not be deleted.")
+
+    def sweep(self, *, older_than_s: float) -> int:
+        """End uploads in parts that were begun so long ago: their parts cost, and no listing shows them."""
+        count, until = 0, datetime.now(UTC) - timedelta(seconds=older_than_s)
+        pages = self._client.get_paginator("list_multipart_uploads")
+        with _named_errors("to sweep"):
+            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix):
+                for upload in page.get("Uploads", ()):
+                    if upload["Initiated"] <= until:
+                        self._abort(upload["Key"], upload["UploadId"])
+                        count += 1
+        return count
+
+    def _abort(self, name: str, upload_id: str) -> None:
+        try:
+            self._client.abort_multipart_upload(Bucket=self._bucket, Key=name, UploadId=upload_id)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") != "NoSuchUpload":  # it ended by itself
+                raise
 
     def check(self) -> None:
         with _named_errors(""):

@@ -238,6 +238,9 @@ class Objects(Protocol):
     def exists(self, key: str) -> bool: ...
     def list(self, prefix: str) -> Iterator[str]: ...
     def delete(self, keys: Iterable[str]) -> None: ...
+    def sweep(self, *, older_than_s: float) -> int:
+        """Remove what puts that were cut off so long ago have left. How many of these there were."""
+
     def check(self) -> None:
         """Raises StorageUnavailable when the store does not answer."""
 

@@ -1,17 +1,21 @@
-"""What needs no GPU: leases that have passed end here, and lost rings are rung again.
+"""What needs no GPU: leases and deadlines that have passed end here, and lost rings are rung again.
 
-Any number of workers run this; each pass is taken by one of them, under a lock in the database.
+Any number of workers run this; each pass is taken by one of them, under a lock in the database. Beside it
+go the webhooks, which every worker sends, and the garbage collector, which has a lock of its own.
 """
 
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from storage.records import CPU_QUEUE, GPU_QUEUE
 from storage.settings import Settings
 from storage.stores import Stores
+from workers.garbage import Garbage
 from workers.queue import Doorbell
+from workers.webhooks import Deliveries
 
 LOCK = "housekeeping"
 LOCK_LEASE_S = 60.0
@@ -44,6 +48,8 @@ class Housekeeper:
 
     def run(self, ended: threading.Event) -> None:
         """Pass after pass, until told to end. Trouble is logged; the next pass tries again."""
+        _start("garbage", Garbage(self._stores, self._settings).run, ended)
+        _start("webhooks", self._send_webhooks, ended)
         while not ended.wait(self._settings.housekeeping_s):
             try:
                 with self._stores.locks.hold(LOCK, lease_s=LOCK_LEASE_S) as mine:
@@ -56,8 +62,20 @@ class Housekeeper:
         """One pass."""
         for job in self._stores.jobs.expire(max_lost=self._settings.max_lost):
             log.warning("job %s: its lease passed, now %s (lost %d)", job.id, job.status, job.lost)
+        for job in self._stores.jobs.overdue():
+            log.warning("job %s: its deadline passed, now %s", job.id, job.status)
+            if job.attempt:  # a worker that still runs it asks the row, and stops
+                self._stores.progress.notice_cancel(job.id)
         for queue, backoff in self._backoffs.items():
             self._ring_again(queue, backoff)
+
+    def _send_webhooks(self, ended: threading.Event) -> None:
+        if self._settings.webhook_secret is None:
+            return  # no job names a webhook then
+        try:
+            Deliveries(self._stores.outbox, self._settings).run(ended)
+        except ValueError as error:
+            log.error("no webhooks are sent, their settings are wrong: %s", error)
 
     def _ring_again(self, queue: str, backoff: Backoff) -> None:
         """Ring at most as often as there are eligible rows without a message waiting."""
@@ -74,3 +92,7 @@ class Housekeeper:
         for _ in range(missing):
             self._bell.ring(queue, LOCK)
         backoff.rung(now)
+
+
+def _start(name: str, target: Callable[[threading.Event], None], ended: threading.Event) -> None:
+    threading.Thread(target=target, args=(ended,), name=name, daemon=True).start()
