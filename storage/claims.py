@@ -1,71 +1,136 @@
-"""Which row a claim takes: who may be taken, and who is first. One SELECT, computed when it is asked.
+"""Which row a claim takes: who may be taken, and who is first. Computed when it is asked; nothing ages rows.
 
 Order: class, raised by one for each ageing time that the job has waited since it was added; then the tenant
-served least recently (table turns, which each claim moves); then the oldest.
+served least recently (table turns, which each claim moves); then the oldest. In one class of one tenant the
+oldest is always first, so only these heads are compared: what a claim costs does not grow with the queue.
 """
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, case, exists, func, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    ScalarSelect,
+    Select,
+    SmallInteger,
+    String,
+    Subquery,
+    Text,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.records import Priority
 from storage.rows import QUEUED
 from storage.tables import DRAINS, JOBS, PAUSES, TURNS
 
-Clock = ColumnElement[float]
+Clock = ColumnElement[float] | ScalarSelect[float]
+Named = str | ColumnElement[str]
 _TICK_S = 1e-6  # about the least that a double holds of today's time
+_ROW = JOBS.alias("row")  # inside the searches for heads
+
+
+def moment(now: ColumnElement[float]) -> ScalarSelect[float]:
+    """The clock, read once in a statement instead of for every row."""
+    return select(now).scalar_subquery()
 
 
 def rank_at(now: Clock, ageing_s: float, row: Any = JOBS.c) -> ColumnElement[int]:
     """The class that a row counts as: its rank, less one for each ageing time waited. 0 is first."""
+    last = len(Priority) - 1
     waited_s = now - row.created_at
     risen = [
-        (or_(row.priority <= rank, waited_s >= (row.priority - rank) * ageing_s), rank)
-        for rank in range(len(Priority) - 1)
+        (or_(row.priority <= rank, waited_s >= ageing_s * (row.priority - rank)), rank)
+        for rank in range(last)
     ]
-    return case(*risen, else_=len(Priority) - 1)
+    return case(*risen, else_=last)
 
 
-def waiting(queue: str | ColumnElement[str], now: Clock) -> ColumnElement[bool]:
-    """Rows of a queue whose time has come and is not over."""
+def due(now: Clock, row: Any = JOBS.c) -> ColumnElement[bool]:
+    """Queued rows whose time has come and is not over."""
     return and_(
-        JOBS.c.queue == queue,
-        QUEUED,
-        JOBS.c.not_before <= now,
-        or_(JOBS.c.start_by.is_(None), JOBS.c.start_by > now, JOBS.c.started_at.is_not(None)),
-        or_(JOBS.c.finish_by.is_(None), JOBS.c.finish_by > now),
+        row.not_before <= now,
+        or_(row.start_by.is_(None), row.start_by > now, row.started_at.is_not(None)),
+        or_(row.finish_by.is_(None), row.finish_by > now),
     )
 
 
-def eligible(queue: str, now: Clock) -> ColumnElement[bool]:
-    """... and the queue is not paused."""
-    return and_(waiting(queue, now), ~exists().where(PAUSES.c.queue == queue))
+def waiting(queue: Named, now: Clock, row: Any = JOBS.c) -> ColumnElement[bool]:
+    return and_(row.queue == queue, row.status == literal_column("'queued'"), due(now, row))
 
 
-def ahead(rank: ColumnElement[int], place: tuple[Any, Any, Any]) -> ColumnElement[bool]:
-    """Rows before this (rank, created_at, id)."""
-    return tuple_(rank, JOBS.c.created_at, JOBS.c.id) < tuple_(*place)
+def unpaused(queue: Named) -> ColumnElement[bool]:
+    return ~exists().where(PAUSES.c.queue == queue)
 
 
-def first(queue: str, worker: str, now: Clock, ageing_s: float) -> Select[Any]:
-    """The id of the best row that no other claim is taking at this moment.
+def oldest(queue: Named, tenant_id: Any, priority: Any, now: Clock, row: Any = JOBS.c) -> Select[Any]:
+    """(id, created_at) of the first row of one class of one tenant: ix_jobs_queued has them in this order."""
+    mine = and_(waiting(queue, now, row), row.tenant_id == tenant_id, row.priority == priority)
+    return select(row.id, row.created_at).where(mine).order_by(row.created_at, row.id).limit(1)
 
-    10,000 rows of 3 tenants wait: see tests/integration/test_store_contracts_turns.py for what that costs.
+
+def heads(queue: Named, now: Clock, *, waited_s: float = 0.0) -> Subquery:
+    """(tenant_id, priority, created_at) of the oldest row of every class of every tenant that has waited so
+    long; created_at is NULL where none has."""
+    tenants = _tenants(queue)
+
+    def head(rank: int) -> Select[Any]:
+        row = oldest(queue, tenants.c.tenant_id, rank, now, _ROW.c).where(_ROW.c.not_before <= now - waited_s)
+        created_at = row.with_only_columns(_ROW.c.created_at).scalar_subquery()
+        return select(tenants.c.tenant_id, literal(rank).label("priority"), created_at.label("created_at"))
+
+    return union_all(*(head(rank) for rank in range(len(Priority)))).subquery("heads")
+
+
+def _tenants(queue: Named) -> Any:
+    """The tenants that have rows in this queue, found by one step in the index for each of them."""
+    least = select(func.min(_ROW.c.tenant_id).label("tenant_id")).where(
+        _ROW.c.queue == queue, _ROW.c.status == literal_column("'queued'")
+    )
+    tenants = least.cte("tenants", recursive=True)
+    following = least.where(_ROW.c.tenant_id > tenants.c.tenant_id).scalar_subquery()
+    return tenants.union_all(select(following).where(tenants.c.tenant_id.is_not(None)))
+
+
+def best(now: Clock, ageing_s: float) -> Select[Any]:
+    """(tenant_id, priority) of the heads, best first; none of a paused queue, or for a drained worker.
+
+    Parameters: in_queue, by_worker.
     """
-    turn = and_(TURNS.c.queue == JOBS.c.queue, TURNS.c.tenant_id == JOBS.c.tenant_id)
+    queue, worker = bindparam("in_queue", type_=String), bindparam("by_worker", type_=Text)
+    head = heads(queue, now)
+    turn = and_(TURNS.c.queue == queue, TURNS.c.tenant_id == head.c.tenant_id)
+    undrained = ~exists().where(DRAINS.c.worker == worker)
     served_at = func.coalesce(TURNS.c.served_at, 0)
     return (
-        select(JOBS.c.id)
-        .select_from(JOBS.outerjoin(TURNS, turn))
-        .where(eligible(queue, now), ~exists().where(DRAINS.c.worker == worker))
-        .order_by(rank_at(now, ageing_s), served_at, JOBS.c.created_at, JOBS.c.id)
-        .limit(1)
-        .with_for_update(skip_locked=True, of=JOBS)
+        select(head.c.tenant_id, head.c.priority)
+        .select_from(head.outerjoin(TURNS, turn))
+        .where(head.c.created_at.is_not(None), unpaused(queue), undrained)
+        .order_by(rank_at(now, ageing_s, head.c), served_at, head.c.created_at)
     )
 
 
-def served(connection: Connection, queue: str, tenant_id: str, now: Clock) -> None:
+def free(now: Clock) -> ColumnElement[bool]:
+    """Is the oldest row of a class of a tenant that no other claim is taking at this moment.
+
+    Parameters: in_queue, of_tenant, of_class.
+    """
+    queue, tenant_id = bindparam("in_queue", type_=String), bindparam("of_tenant", type_=String)
+    row = oldest(queue, tenant_id, bindparam("of_class", type_=SmallInteger), now)
+    row_id = row.with_only_columns(JOBS.c.id).with_for_update(skip_locked=True).scalar_subquery()
+    return and_(JOBS.c.id == row_id, QUEUED)
+
+
+def served(connection: Connection, queue: str, tenant_id: str, now: ColumnElement[float]) -> None:
     """This tenant had its turn: it is last now, also within one tick of the database's clock."""
     upsert: Any = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     others = select(func.coalesce(func.max(TURNS.c.served_at), 0)).where(TURNS.c.queue == queue)

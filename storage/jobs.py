@@ -1,20 +1,20 @@
 """The jobs table: SQLite and PostgreSQL.
 
 A claim is one conditional UPDATE. Every write under a claim is a compare-and-set on (id, attempt, token) of a
-running row; what it changes is decided in storage/transitions.py. A change of state, its event and the call of
-a webhook that the event asks for are one transaction, and the event's number is the row's own count.
+running row; what it changes is decided in storage/transitions.py. A change, its event and the webhook call
+that tells of it are one transaction, and the event's number is the row's own count.
 """
 
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, insert, select, update
 
 from storage import transitions
-from storage.claims import first, served
+from storage.claims import best, free, moment, served
 from storage.cursors import decode_cursor, page_of
-from storage.database import before
+from storage.database import Database, before
 from storage.errors import LeaseLost
 from storage.plain import plain, ref_to_dict
 from storage.queues import SqlQueues
@@ -45,6 +45,11 @@ class _KeyKnown(Exception):
 
 
 class SqlJobs(SqlQueues):
+    def __init__(self, database: Database, *, ageing_s: float = 600.0) -> None:
+        super().__init__(database, ageing_s=ageing_s)
+        now = moment(database.now)
+        self._best, self._free = best(now, ageing_s), free(now)  # made once: it takes longer than a claim
+
     def add(
         self,
         tenant_id: str,
@@ -132,16 +137,14 @@ class SqlJobs(SqlQueues):
 
     def claim(self, queue: str, worker: str, *, lease_s: float, pid: int | None = None) -> Claim | None:
         token = secrets.token_hex(32)
-        best = first(queue, worker, self._now, self._ageing_s)
         values = {
             "status": Status.RUNNING.value, "attempt": JOBS.c.attempt + 1, "token": token, "worker": worker,
             "worker_pid": pid, "lease_until": self._now + lease_s,
             "started_at": func.coalesce(JOBS.c.started_at, self._now), "updated_at": self._now,
             "event_count": JOBS.c.event_count + 1,
         }  # fmt: skip
-        statement = update(JOBS).where(JOBS.c.id == best.scalar_subquery(), QUEUED).values(values)
         with self._database.write() as connection:
-            row = connection.execute(statement.returning(JOBS)).one_or_none()
+            row = self._take(connection, queue, worker, values)
             if row is None:
                 return None
             job = job_of(row)
@@ -149,6 +152,19 @@ class SqlJobs(SqlQueues):
             tell(connection, self._now, job, row.event_count, Status.RUNNING.value, data)
             served(connection, queue, job.tenant_id, self._now)  # last: the turn's row is what claims share
         return Claim(job, token)
+
+    def _take(
+        self, connection: Connection, queue: str, worker: str, values: Mapping[str, Any]
+    ) -> Row[Any] | None:
+        """Of the best class of a tenant, the oldest row that no other claim is taking at this moment."""
+        here = {"in_queue": queue}
+        for head in connection.execute(self._best, here | {"by_worker": worker}).all():
+            statement = update(JOBS).where(self._free).values(values).returning(JOBS)
+            there = here | {"of_tenant": head.tenant_id, "of_class": head.priority}
+            row = connection.execute(statement, there).one_or_none()
+            if row is not None:
+                return row
+        return None
 
     def renew(self, claim: Claim, *, lease_s: float) -> Renewal:
         values = {"lease_until": self._now + lease_s, "updated_at": self._now}
@@ -266,9 +282,9 @@ class SqlJobs(SqlQueues):
     def _sweep(
         self, condition: ColumnElement[bool], decide: Callable[[Job, float], Change]
     ) -> tuple[Job, ...]:
-        """Change all rows that are so, a few per transaction, but for those that somebody else is changing."""
+        """Change all rows that are so, a few per transaction, save those that another is changing."""
         changed: list[Job] = []
-        query = select(JOBS).where(condition).order_by(JOBS.c.id).limit(_SWEPT_AT_ONCE)
+        query = select(JOBS).where(condition).limit(_SWEPT_AT_ONCE)
         while True:
             with self._database.write() as connection:
                 now = connection.execute(select(self._now)).scalar_one()

@@ -2,10 +2,21 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, func, literal, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    ScalarSelect,
+    delete,
+    exists,
+    func,
+    literal,
+    select,
+    tuple_,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
-from storage.claims import ahead, eligible, rank_at, waiting
+from storage.claims import Clock, due, heads, moment, rank_at, unpaused, waiting
 from storage.database import Database
 from storage.records import GPU_QUEUE, Job, Queue
 from storage.rows import QUEUED, RUNNING, job_of
@@ -22,24 +33,21 @@ class SqlQueues:
         self._insert: Any = sqlite.insert if database.engine.dialect.name == "sqlite" else postgresql.insert
 
     def eligible(self, queue: str) -> int:
-        return self._count(eligible(queue, self._now))
+        return self._count(waiting(queue, moment(self._now)), unpaused(queue))
 
     def position(self, job: Job) -> int:
-        now, ageing_s = self._now, self._ageing_s
-        own = JOBS.alias().c
-        rank = select(rank_at(now, ageing_s, own)).where(own.id == job.id).scalar_subquery()
-        place = (rank, literal(job.created_at), literal(job.id))
-        return self._count(waiting(job.queue, now), ahead(rank_at(now, ageing_s), place))
+        now = moment(self._now)
+        before = tuple_(rank_at(now, self._ageing_s), JOBS.c.created_at, JOBS.c.id)
+        place = tuple_(self._rank(job, now), literal(job.created_at), literal(job.id))
+        return self._count(waiting(job.queue, now), before < place)
 
     def outranked(self, job: Job, *, waited_s: float = 0.0) -> bool:
-        now, ageing_s = self._now, self._ageing_s
-        own = JOBS.alias().c
-        rank = select(rank_at(now, ageing_s, own)).where(own.id == job.id).scalar_subquery()
-        higher = and_(
-            eligible(job.queue, now), JOBS.c.not_before <= now - waited_s, rank_at(now, ageing_s) < rank
-        )
+        now = moment(self._now)
+        head = heads(job.queue, now, waited_s=waited_s)
+        higher = rank_at(now, self._ageing_s, head.c) < self._rank(job, now)
+        query = select(exists().where(head.c.created_at.is_not(None), higher, unpaused(job.queue)))
         with self._database.read() as connection:
-            return connection.execute(select(exists().where(higher))).scalar_one()
+            return bool(connection.execute(query).scalar_one())
 
     def running(self) -> tuple[Job, ...]:
         query = select(JOBS).where(RUNNING).order_by(JOBS.c.worker, JOBS.c.id)
@@ -76,12 +84,16 @@ class SqlQueues:
         with self._database.read() as connection:
             return frozenset(connection.execute(select(DRAINS.c.worker)).scalars())
 
+    def _rank(self, job: Job, now: Clock) -> ScalarSelect[int]:
+        """What the row counts as, by its present class: the job at hand may be older."""
+        own = JOBS.alias().c
+        return select(rank_at(now, self._ageing_s, own)).where(own.id == job.id).scalar_subquery()
+
     def _queued(self, connection: Connection) -> list[Row[Any]]:
-        due = func.count().filter(waiting(JOBS.c.queue, self._now))
         query = select(
             JOBS.c.queue,
             func.count().label("queued"),
-            due.label("eligible"),
+            func.count().filter(due(moment(self._now))).label("eligible"),
             func.min(JOBS.c.created_at).label("oldest_created_at"),
         )
         return list(connection.execute(query.where(QUEUED).group_by(JOBS.c.queue)))

@@ -48,6 +48,10 @@ def _widen_jobs() -> None:
 
 
 def _index_jobs() -> None:
+    op.drop_index("ix_jobs_queued", "jobs")
+    places = ["queue", "tenant_id", "priority", "created_at", "id"]
+    places += ["not_before", "start_by", "finish_by", "started_at"]
+    _partial("ix_jobs_queued", "jobs", places, "status = 'queued'")
     _partial("ix_jobs_ended", "jobs", ["ended_at"], f"status IN {_ENDED}")
     _partial("ix_jobs_start_by", "jobs", ["start_by"], "status = 'queued' AND start_by IS NOT NULL")
     _partial("ix_jobs_finish_by", "jobs", ["finish_by"], "ended_at IS NULL AND finish_by IS NOT NULL")
