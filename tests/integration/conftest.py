@@ -17,11 +17,15 @@ from storage.library import SqlLibrary
 from storage.locks import SqlLocks
 from storage.memory import MemoryLibrary, MemoryLocks, MemoryObjects, MemoryProgressBoard
 from storage.memory_jobs import MemoryJobs
+from storage.memory_outbox import MemoryOutbox
+from storage.memory_retention import MemoryRetention
 from storage.migrate import migrate
 from storage.objects import FileObjects
+from storage.outbox import SqlOutbox
 from storage.progress import RedisProgressBoard
+from storage.retention import SqlRetention
 from storage.s3 import S3Objects
-from storage.stores import Jobs, Library, Locks, Objects, ProgressBoard
+from storage.stores import Jobs, Library, Locks, Objects, Outbox, ProgressBoard, Retention
 
 TABLES = (
     *("events", "deliveries", "idempotency_keys", "jobs", "turns", "pauses", "drains"),
@@ -70,27 +74,43 @@ def database(request: pytest.FixtureRequest) -> Iterator[Database]:
 
 @dataclass
 class Records:
-    """The three stores that share a database."""
+    """The stores that share a database; None: in memory."""
 
+    database: Database | None
     jobs: Jobs
     library: Library
     locks: Locks
+    outbox: Outbox
+    retention: Retention
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def records(request: pytest.FixtureRequest) -> Iterator[Records]:
     if request.param == "memory":
         jobs = MemoryJobs()
-        yield Records(jobs, MemoryLibrary(jobs), MemoryLocks())
+        library = MemoryLibrary(jobs)
+        outbox, retention = MemoryOutbox(jobs), MemoryRetention(jobs, library)
+        yield Records(None, jobs, library, MemoryLocks(), outbox, retention)
     elif request.param == "sqlite":
         database = Database(request.getfixturevalue("sqlite_url"))
-        yield Records(SqlJobs(database), SqlLibrary(database), SqlLocks(database))
+        yield sql_records(database)
         database.close()
     else:
         database = request.getfixturevalue("migrated_postgres")
         with database.write() as connection:
             connection.execute(text(f"TRUNCATE {', '.join(TABLES)}"))
-        yield Records(SqlJobs(database), SqlLibrary(database), SqlLocks(database))
+        yield sql_records(database)
+
+
+def sql_records(database: Database) -> Records:
+    return Records(
+        database,
+        SqlJobs(database),
+        SqlLibrary(database),
+        SqlLocks(database),
+        SqlOutbox(database),
+        SqlRetention(database),
+    )
 
 
 @pytest.fixture
@@ -106,6 +126,16 @@ def library(records: Records) -> Library:
 @pytest.fixture
 def locks(records: Records) -> Locks:
     return records.locks
+
+
+@pytest.fixture
+def outbox(records: Records) -> Outbox:
+    return records.outbox
+
+
+@pytest.fixture
+def retention(records: Records) -> Retention:
+    return records.retention
 
 
 @pytest.fixture(scope="session")
