@@ -4,7 +4,6 @@ Source: Ling et al. 2021 (EditGAN), eqs. 1 to 5. Departure: a prior on delta_w k
 among those that the generator was trained on (docs/decisions/), off with lambda_prior = 0.
 """
 
-from collections.abc import Generator as Steps
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -16,7 +15,7 @@ from gpu_ops.descent import Descent
 from gpu_ops.errors import MaskUnchangedError, ShapeError
 from gpu_ops.losses import masked, region_cross_entropy, squared_error
 from gpu_ops.picture import Picture, to_uint8
-from gpu_ops.progress import Progress, State
+from gpu_ops.progress import Progress, State, Steps
 from gpu_ops.roi import default_buffer_px, region_of_interest
 from gpu_ops.score import score_edit
 
@@ -32,13 +31,17 @@ class EditWeights:
 
 @dataclass(frozen=True)
 class EditResult:
-    """delta_w float32 [N, L, D]; pictures and inverted uint8 [N, H, W, 3]; masks uint8 [N, H, W]."""
+    """delta_w float32 [N, L, D]; pictures and inverted uint8 [N, H, W, 3]; masks uint8 [N, H, W].
+
+    steps  how many were done
+    """
 
     delta_w: torch.Tensor
     pictures: Picture
     masks: Picture
     inverted: Picture
     masks_before: Picture
+    steps: int
     metrics: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -97,7 +100,7 @@ def edit(
     lambda_prior: float = 0.15,
     buffer_px: int | None = None,
     resume: State | None = None,
-) -> Steps[Progress, None, EditResult]:
+) -> Steps[EditResult]:
     """Find the editing vector that makes the segmentation match target_masks around the parts q_edit.
 
     w_plus        [N, L, D] float32, codes to edit; not modified
@@ -107,7 +110,8 @@ def edit(
     buffer_px     widening of the region; by default 5 px at 512 px, scaled, at least 1
 
     Yields Progress after each step; losses are unitless, averaged over N. Returns the lowest-loss step
-    of each item. Raises ShapeError and MaskUnchangedError before the first step; NonFiniteError.
+    of each item, early when sent True. Raises ShapeError and MaskUnchangedError before the first step;
+    NonFiniteError.
     """
     _check(bundle, w_plus, target_masks)
     target = torch.from_numpy(target_masks).to(bundle.device).long()
@@ -120,13 +124,15 @@ def edit(
     while descent.step < steps:
         losses, drawn = objective.losses(descent.value)
         descent.descend(losses["total"], lr)
-        yield Progress(
+        enough = yield Progress(
             step=descent.step,
             total=steps,
             losses={name: float(value.detach().mean()) for name, value in losses.items()},
             state=descent.state,
             preview=partial(to_uint8, drawn.detach()),
         )
+        if enough:
+            break
     return _finish(objective, descent, q_edit)
 
 
@@ -149,6 +155,7 @@ def _finish(objective: EditObjective, descent: Descent, q_edit: tuple[int, ...])
         masks=masks.to(torch.uint8).cpu().numpy(),
         inverted=to_uint8(objective.inverted),
         masks_before=objective.mask_before.to(torch.uint8).cpu().numpy(),
+        steps=descent.step,
     )
     target = objective.target.to(torch.uint8).cpu().numpy()
     for index in range(len(result.pictures)):

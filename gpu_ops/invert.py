@@ -1,7 +1,6 @@
 """Inversion: the code that makes the generator draw a given picture."""
 
 import math
-from collections.abc import Generator as Steps
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,7 +12,7 @@ from gpu_ops.errors import ShapeError
 from gpu_ops.losses import squared_error
 from gpu_ops.metrics import psnr_db
 from gpu_ops.picture import Picture, to_tensor, to_uint8
-from gpu_ops.progress import Progress, State
+from gpu_ops.progress import Progress, State, Steps
 
 LAMBDA_LPIPS = 10.0
 RAMP_UP, RAMP_DOWN = 0.05, 0.25
@@ -21,7 +20,10 @@ RAMP_UP, RAMP_DOWN = 0.05, 0.25
 
 @dataclass(frozen=True)
 class InvertResult:
-    """w_plus float32 [N, L, D]; pictures uint8 [N, H, W, 3], redrawn; masks uint8 [N, H, W]."""
+    """w_plus float32 [N, L, D]; pictures uint8 [N, H, W, 3], redrawn; masks uint8 [N, H, W].
+
+    steps  how many were done
+    """
 
     w_plus: torch.Tensor
     pictures: Picture
@@ -29,6 +31,7 @@ class InvertResult:
     psnr_db: list[float]
     losses_first: list[float]
     losses_last: list[float]
+    steps: int
 
 
 def learning_rate(step: int, steps: int, lr: float) -> float:
@@ -45,15 +48,16 @@ def invert(
     steps: int = 500,
     lr: float = 0.1,
     resume: State | None = None,
-) -> Steps[Progress, None, InvertResult]:
+) -> Steps[InvertResult]:
     """Optimise w_plus from w_avg until the generator draws `pictures`.
 
     pictures  uint8 [N, R, R, 3], R the model's resolution
     lr        highest Adam step size, in W+ units
 
     Minimises 10 LPIPS + MSE; the LPIPS weight times the backbone's recorded factor. Yields Progress
-    after each step; returns the lowest-loss step of each item. Raises ShapeError before the first
-    step; NonFiniteError. Source: Ling et al. 2021, supplement; learning rate: Karras et al. 2020.
+    after each step; returns the lowest-loss step of each item, early when sent True. Raises ShapeError
+    before the first step; NonFiniteError.
+    Source: Ling et al. 2021, supplement; learning rate: Karras et al. 2020.
     """
     resolution = bundle.resolution_px
     if pictures.shape[1:] != (resolution, resolution, 3):
@@ -75,13 +79,15 @@ def invert(
         losses = weight * perceptual + error  # [N]
         descent.descend(losses, learning_rate(descent.step, steps, lr))
         parts = {"total": losses, "lpips": perceptual, "mse": error}
-        yield Progress(
+        enough = yield Progress(
             step=descent.step,
             total=steps,
             losses={name: float(value.detach().mean()) for name, value in parts.items()},
             state=descent.state,
             preview=partial(to_uint8, drawn.detach()),
         )
+        if enough:
+            break
     return _finish(bundle, descent, pictures)
 
 
@@ -95,4 +101,5 @@ def _finish(bundle: Bundle, descent: Descent, pictures: Picture) -> InvertResult
         psnr_db=[psnr_db(mine, theirs) for mine, theirs in zip(redrawn, pictures, strict=True)],
         losses_first=descent.first_loss.tolist(),
         losses_last=descent.best_loss.tolist(),
+        steps=descent.step,
     )

@@ -1,7 +1,8 @@
 """What an operation yields after every step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,7 @@ import torch
 
 State = dict[str, torch.Tensor]
 Pictures = npt.NDArray[np.uint8]
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -24,3 +26,7 @@ class Progress:
     losses: dict[str, float] = field(default_factory=dict)
     state: Callable[[], State] | None = None
     preview: Callable[[], Pictures] | None = None
+
+
+# An operation being run, a step at a time. Sent True, it does no more steps and returns the best so far.
+Steps = Generator[Progress, bool | None, R]

@@ -1,13 +1,12 @@
 """Pictures and masks drawn from a model."""
 
-from collections.abc import Generator as Steps
 from dataclasses import dataclass
 
 import torch
 
 from gpu_ops.bundle import Bundle
 from gpu_ops.picture import Picture, to_uint8
-from gpu_ops.progress import Progress
+from gpu_ops.progress import Progress, Steps
 
 
 @dataclass(frozen=True)
@@ -19,19 +18,23 @@ class SampleResult:
     w_plus: torch.Tensor
 
 
-def sample(bundle: Bundle, seeds: list[int], truncation_psi: float) -> Steps[Progress, None, SampleResult]:
-    """Draw one picture per seed; the same seed gives the same picture whatever is drawn beside it.
+def sample(bundle: Bundle, seeds: list[int], truncation_psi: float, *, chunk: int = 1) -> Steps[SampleResult]:
+    """Draw one picture per seed, `chunk` of them at a time.
 
-    Yields Progress after each picture; returns SampleResult.
+    The same seed gives the same picture whatever is drawn beside it; another chunk may change last bits.
+    Yields Progress after each chunk; returns SampleResult, of the pictures drawn so far when sent True.
     """
     codes, pictures, masks = [], [], []
-    for step, seed in enumerate(seeds, start=1):
-        w_plus = seeded_code(bundle, seed, truncation_psi)
+    for start in range(0, len(seeds), chunk):
+        some = seeds[start : start + chunk]
+        w_plus = torch.cat([seeded_code(bundle, seed, truncation_psi) for seed in some])
         picture, mask = bundle.draw(w_plus)
         codes.append(w_plus)
         pictures.append(picture)
         masks.append(mask)
-        yield Progress(step, len(seeds))
+        enough = yield Progress(start + len(w_plus), len(seeds))
+        if enough:
+            break
     return SampleResult(
         pictures=to_uint8(torch.cat(pictures)),
         masks=torch.cat(masks).to(torch.uint8).cpu().numpy(),

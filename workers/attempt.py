@@ -42,6 +42,10 @@ class Attempt:
         except ValidationError as error:
             raise InvalidInput("This worker does not understand the job's spec.") from error
 
+    def tensor_batch(self, most: int) -> int:
+        """How many items to work on at once: half as many each time this job ran out of memory."""
+        return max(1, most >> self.job.out_of_memory)
+
     def put(self, name: str, data: bytes, media_type: str) -> None:
         """Keep an output under the attempt's own prefix."""
         key = output_key(self.job.tenant_id, self.job.id, self.job.attempt, name)

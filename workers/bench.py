@@ -4,16 +4,36 @@ import functools
 import importlib
 import os
 import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from storage.settings import Settings
-from storage.stores import open_stores
+from storage.stores import Stores, open_stores
 from workers.drain import Drain
+from workers.guard import Guard
+from workers.lease import Phase
 from workers.models import Models
 from workers.presence import worker_name
-from workers.queue import make_ring
+from workers.queue import Ring, make_ring
 from workers.recipe import AnyRecipe
 from workers.retry import Limits
-from workers.run import Bench
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What one process has at hand for all the jobs it runs."""
+
+    stores: Stores
+    recipe_for: Callable[[str], AnyRecipe]
+    models: Models
+    ring: Ring
+    worker: str
+    draining: Callable[[], bool]
+    lease_s: float
+    checkpoint_s: float
+    limits: Limits
+    stall_limits_s: Mapping[Phase, float]
+    guard: Guard
 
 
 @functools.cache
@@ -29,8 +49,18 @@ def bench(queue: str, drain: Drain) -> Bench:
         draining=lambda: drain.requested,
         lease_s=settings.lease_s,
         checkpoint_s=settings.checkpoint_s,
-        limits=Limits(settings.max_failures, settings.max_unavailable),
+        limits=Limits(settings.max_failures, settings.max_outages),
+        stall_limits_s=stall_limits_s(settings),
+        guard=Guard(),
     )
+
+
+def stall_limits_s(settings: Settings) -> dict[Phase, float]:
+    return {
+        Phase.LOADING: settings.stall_loading_s,
+        Phase.OPERATING: settings.stall_s,
+        Phase.SAVING: settings.stall_s,
+    }
 
 
 def recipe_for(kind: str) -> AnyRecipe:

@@ -43,15 +43,14 @@ class Checkpoints:
             log.warning("job %s: starting over without its checkpoint: %s", self._attempt.job.id, error)
             return None
 
-    def keep_when_due(self, progress: "Progress") -> None:
-        if time.monotonic() - self._kept_at >= self._every_s:
-            self.keep(progress)
+    def keep_when_due(self, progress: "Progress") -> bool:
+        return time.monotonic() - self._kept_at >= self._every_s and self.keep(progress)
 
-    def keep(self, progress: "Progress") -> None:
-        """Write, move the pointer, drop the one before. Raises LeaseLost alone."""
+    def keep(self, progress: "Progress") -> bool:
+        """Write, move the pointer, drop the one before; whether that was done. Raises LeaseLost alone."""
         self._kept_at = time.monotonic()
         if progress.state is None:
-            return
+            return False
         from safetensors.torch import save
 
         job, objects = self._attempt.job, self._attempt.stores.objects
@@ -66,3 +65,5 @@ class Checkpoints:
             raise
         except EditqError as error:
             log.warning("job %s: no checkpoint at step %d: %s", job.id, progress.step, error)
+            return False
+        return True

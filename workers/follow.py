@@ -1,43 +1,54 @@
-"""The loop around an operation: it tells of each step, keeps checkpoints, and stops when told to."""
+"""The loop around an operation: it tells of each step, keeps checkpoints, and ends or leaves when told to."""
 
 import time
 from collections import deque
-from collections.abc import Generator
 from typing import TYPE_CHECKING, TypeVar
 
 from storage.errors import StorageUnavailable
 from workers.attempt import Attempt
 from workers.checkpoints import Checkpoints
-from workers.lease import Lease, Stop
+from workers.lease import Lease, Stop, Stopped
 
 if TYPE_CHECKING:
-    from gpu_ops.progress import Progress
+    from gpu_ops.progress import Progress, Steps
 
 R = TypeVar("R")
 PUBLISH_EVERY_S = 0.1
 RATE_OVER_STEPS = 30
 RUMOUR_EVERY_S = 1.0
+WAITED_S = 1.0  # a job of a higher class that has waited so long finds no other worker
 
 
-def follow(
-    steps: "Generator[Progress, None, R]", attempt: Attempt, lease: Lease, checkpoints: Checkpoints
-) -> R:
-    """Run an operation to its end, and return its result. Raises LeaseLost, Stopped, what it raises."""
+def follow(steps: "Steps[R]", attempt: Attempt, lease: Lease, checkpoints: Checkpoints) -> tuple[R, bool]:
+    """Run an operation to its end: its result, and whether it was stopped early. Raises LeaseLost, Stopped,
+    what it raises."""
     teller = Teller(attempt)
     rumours = Rumours(attempt, lease)
+    enough: bool | None = None  # what a generator that has not begun must be sent
+    early = False
     while True:
         try:
-            progress = next(steps)
+            progress = steps.send(enough)
         except StopIteration as end:
             result: R = end.value
-            return result
+            return result, early
         lease.touch()
         teller.tell(progress)
         rumours.heed()
         if lease.stop is Stop.DRAIN:
             checkpoints.keep(progress)
         lease.check()
-        checkpoints.keep_when_due(progress)
+        enough = lease.enough
+        early = enough and progress.step < progress.total
+        if not enough and checkpoints.keep_when_due(progress) and outranked(attempt):
+            raise Stopped(Stop.GIVE_WAY)
+
+
+def outranked(attempt: Attempt) -> bool:
+    try:
+        return attempt.stores.jobs.outranked(attempt.job, waited_s=WAITED_S)
+    except StorageUnavailable:
+        return False
 
 
 class Teller:
@@ -77,7 +88,7 @@ class Teller:
 
 
 class Rumours:
-    """The board says that a cancel was asked for; the row says whether that is so."""
+    """The board says that something was asked for; the row says what."""
 
     def __init__(self, attempt: Attempt, lease: Lease) -> None:
         self._attempt = attempt

@@ -16,8 +16,10 @@ from storage.settings import Settings
 from storage.stores import open_stores
 from workers import drain
 from workers.bench import warm
+from workers.children import Children
 from workers.housekeeping import Housekeeper
-from workers.presence import Presence
+from workers.intake import Intake
+from workers.presence import Presence, worker_name
 from workers.queue import Doorbell
 
 FORWARD_EVERY_S = 0.5
@@ -38,12 +40,16 @@ def parent_ready(sender: Any, **_: Any) -> None:
     """Start the parent's threads. `sender` is the consumer."""
     settings = Settings()
     stores = open_stores(settings)
+    bell = Doorbell(settings.redis_url)
     queues = sorted(sender.app.amqp.queues.consume_from)
     _start("forward-shutdown", _forward_shutdown, sender.pool)
     for queue in queues:
+        worker = worker_name(queue, os.getpid())
+        _start(f"children-{queue}", Children(sender.pool, worker, stores.jobs, bell.ring, settings).run)
+        _start(f"intake-{queue}", Intake(sender, queue, worker, stores.jobs, settings).run, _shutting_down)
         _start(f"presence-{queue}", Presence(queue, stores.progress, settings).run, _shutting_down)
     if CPU_QUEUE in queues:
-        keeper = Housekeeper(stores, Doorbell(settings.redis_url), settings)
+        keeper = Housekeeper(stores, bell, settings)
         _start("housekeeping", keeper.run, _shutting_down)
 
 

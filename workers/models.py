@@ -8,6 +8,7 @@ import hashlib
 import logging
 import os
 import secrets
+import sys
 from collections import OrderedDict
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -163,8 +164,7 @@ def _write_whole(path: Path, data: bytes) -> None:
 def _release_memory() -> None:
     import gc
 
-    import torch
-
     gc.collect()
-    if torch.cuda.is_available():
+    torch = sys.modules.get("torch")  # importing it now might need memory that is not there
+    if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()

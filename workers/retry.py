@@ -1,7 +1,10 @@
 """What becomes of a job whose attempt ended in an error: the decision, as data."""
 
+import errno
 import random
 import sys
+import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from storage.errors import (
@@ -11,48 +14,75 @@ from storage.errors import (
     MaskUnchanged,
     NonFinite,
     OutOfMemory,
+    StorageFull,
     StorageUnavailable,
 )
+from storage.records import Count, Job
 
 FIRST_PAUSE_S = 2.0
 LONGEST_PAUSE_S = 120.0
 LONGEST_OUTAGE_PAUSE_S = 60.0
+MOST_OUT_OF_MEMORY = 2  # once more with a smaller tensor batch, then never again
+FULL = (errno.ENOSPC, errno.EDQUOT)
+# What torch, its CPU libraries and CUDA's say where they raise nothing more exact than RuntimeError.
+OUT_OF_MEMORY_TEXTS = (
+    "can't allocate memory",
+    "not enough memory",
+    "std::bad_alloc",
+    "could not create a memory object",
+    "CUDA out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """With how many failures a job is given up: after an error of its own, and after an outage of storage."""
+    """With how many failures of its own, and outages of storage, a job is given up."""
 
     failures: int
-    unavailable: int
+    outages: int
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
+    count: Count
     after_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    pass
+    count: Count
 
 
-def decide(error: EditqError, *, failures: int, limits: Limits) -> Retry | Fail:
-    """Whether to try again; `failures` counts this one too. Pauses double, and are spread by a quarter."""
-    away = isinstance(error, StorageUnavailable)
-    if not error.retryable or failures >= (limits.unavailable if away else limits.failures):
-        return Fail()
-    longest_s = LONGEST_OUTAGE_PAUSE_S if away else LONGEST_PAUSE_S
-    pause_s = min(longest_s, FIRST_PAUSE_S * 2.0 ** min(failures - 1, 30))
-    return Retry(after_s=pause_s * random.uniform(0.75, 1.25))
+def decide(error: EditqError, job: Job, limits: Limits) -> Retry | Fail:
+    """Whether to try again, and what this end counts as. Pauses double, and are spread by a quarter."""
+    count, most, longest_s = _class_of(error, limits)
+    times = int(getattr(job, count.value)) + 1
+    if not error.retryable or times >= most:
+        return Fail(count)
+    pause_s = min(longest_s, FIRST_PAUSE_S * 2.0 ** min(times - 1, 30))
+    return Retry(count, after_s=pause_s * random.uniform(0.75, 1.25))
+
+
+def _class_of(error: EditqError, limits: Limits) -> tuple[Count, int, float]:
+    """What an error counts as, at which count a job is given up, and the longest pause before that."""
+    match error:
+        case StorageUnavailable():
+            return Count.OUTAGES, limits.outages, LONGEST_OUTAGE_PAUSE_S
+        case OutOfMemory():
+            return Count.OUT_OF_MEMORY, MOST_OUT_OF_MEMORY, LONGEST_PAUSE_S
+    return Count.FAILURES, limits.failures, LONGEST_PAUSE_S
 
 
 def named(error: BaseException) -> EditqError:
     """The error of our own tree that stands for any error. Its sentence holds nothing of a trace."""
     if isinstance(error, EditqError):
         return error
-    if _out_of_memory(error):
+    if any(_out_of_memory(each) for each in chain(error)):
         return OutOfMemory("The device ran out of memory.")
+    if any(isinstance(each, OSError) and each.errno in FULL for each in chain(error)):
+        return StorageFull("The worker's disk is full.")
     from gpu_ops import errors as operation  # light: it imports no torch
 
     match error:
@@ -71,10 +101,23 @@ def named(error: BaseException) -> EditqError:
     return InternalError(f"The attempt ended in an unexpected error ({type(error).__name__}).")
 
 
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and those that it came from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def let_go(error: BaseException) -> None:
+    """Free what the ended calls in an error's traces held: tensors, above all."""
+    for each in chain(error):
+        traceback.clear_frames(each.__traceback__)
+
+
 def _out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
     torch = sys.modules.get("torch")  # without torch loaded, the error is not torch's
     if torch is not None and isinstance(error, torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in OUT_OF_MEMORY_TEXTS)

@@ -1,6 +1,6 @@
 """edit: a picture changed by its part mask; an uploaded picture is inverted first."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from gpu_ops.bundle import Bundle
 from gpu_ops.edit import EditResult, edit
 from gpu_ops.invert import invert
 from gpu_ops.picture import Picture
-from gpu_ops.progress import Progress, State
+from gpu_ops.progress import State, Steps
 from storage.errors import InvalidInput, MaskUnchanged
 from storage.mask_operations import apply_operations, copied_masks, edited_parts
 from storage.records import Model, Status
@@ -43,12 +43,27 @@ class EditTask:
 
 
 @dataclass(frozen=True)
-class EditOutcome:
+class Start:
+    """The code to edit [1, L, D]; of a picture that was inverted for it, how well and in how many steps."""
+
     w_plus: torch.Tensor
+    psnr_db: float | None = None
+    steps: int = 0
+
+    def carried(self) -> State:
+        """What later checkpoints carry so that it is not looked for again."""
+        if self.psnr_db is None:
+            return {}
+        figures = {"psnr_db": torch.tensor(self.psnr_db), "inversion_steps": torch.tensor(self.steps)}
+        return {"w_plus": self.w_plus.cpu()} | figures
+
+
+@dataclass(frozen=True)
+class EditOutcome:
+    start: Start
     target: Picture
     q_edit: tuple[int, ...]
     edited: EditResult
-    inversion_psnr_db: float | None
 
 
 def _load(attempt: Attempt) -> EditTask:
@@ -79,11 +94,11 @@ def _read_inversion(attempt: Attempt, job_id: str, model: Model) -> torch.Tensor
     return w_plus + read_tensor(attempt, job, DELTA_W)[:1] if job.kind == EDIT else w_plus
 
 
-def _operate(task: EditTask, resume: State | None) -> Generator[Progress, None, EditOutcome]:
+def _operate(task: EditTask, resume: State | None) -> Steps[EditOutcome]:
     spec, bundle = task.spec, task.bundle
     first = spec.inversion_steps if task.picture is not None else 0
-    w_plus, carry = yield from _find_code(task, resume, total=first + spec.steps)
-    w_plus = w_plus.to(bundle.device)
+    start = yield from _find_code(task, resume, total=first + spec.steps)
+    w_plus = start.w_plus.to(bundle.device)
     mask = bundle.draw(w_plus)[1][0].to(torch.uint8).cpu().numpy()
     target, q_edit = _target(task, mask)
     steps = edit(
@@ -99,26 +114,23 @@ def _operate(task: EditTask, resume: State | None) -> Generator[Progress, None, 
         buffer_px=spec.buffer_px,
         resume=resumed(EDIT, resume),
     )
-    edited = yield from stage(EDIT, steps, done=first, total=first + spec.steps, carry=carry)
-    psnr_db = float(carry["psnr_db"]) if "psnr_db" in carry else None
-    return EditOutcome(w_plus, target, q_edit, edited, psnr_db)
+    edited = yield from stage(EDIT, steps, done=first, total=first + spec.steps, carry=start.carried())
+    return EditOutcome(start, target, q_edit, edited)
 
 
-def _find_code(
-    task: EditTask, resume: State | None, *, total: int
-) -> Generator[Progress, None, tuple[torch.Tensor, State]]:
-    """The code to edit [1, L, D], and what later checkpoints carry so that it is not looked for again."""
+def _find_code(task: EditTask, resume: State | None, *, total: int) -> Steps[Start]:
+    """Where the edit starts: the code given, that of a checkpoint, or the picture's."""
     if task.w_plus is not None:
-        return task.w_plus, {}
+        return Start(task.w_plus)
     if resume is not None and "w_plus" in resume:
-        return resume["w_plus"], {"w_plus": resume["w_plus"], "psnr_db": resume["psnr_db"]}
+        steps_done = resume.get("inversion_steps", torch.tensor(task.spec.inversion_steps))
+        return Start(resume["w_plus"], float(resume["psnr_db"]), int(steps_done))
     assert task.picture is not None
     steps = invert(
         task.bundle, task.picture[None], steps=task.spec.inversion_steps, resume=resumed(INVERT, resume)
     )
     inverted = yield from stage(INVERT, steps, done=0, total=total)
-    carry = {"w_plus": inverted.w_plus.cpu(), "psnr_db": torch.tensor(inverted.psnr_db[0])}
-    return inverted.w_plus, carry
+    return Start(inverted.w_plus, inverted.psnr_db[0], inverted.steps)
 
 
 def _target(task: EditTask, mask: Picture) -> tuple[Picture, tuple[int, ...]]:
@@ -142,9 +154,9 @@ def _save(attempt: Attempt, task: EditTask, outcome: EditOutcome) -> Saved:
     outputs.picture("edited.png", edited.pictures[0])
     outputs.mask("edited_mask.png", edited.masks[0])
     outputs.picture("difference.png", _difference(edited.inverted[0], edited.pictures[0]))
-    outputs.tensor(W_PLUS, outcome.w_plus)
+    outputs.tensor(W_PLUS, outcome.start.w_plus)
     outputs.tensor(DELTA_W, edited.delta_w)
-    facts = outputs.facts(task.bundle, steps=task.spec.steps, **_figures(task, outcome))
+    facts = outputs.facts(task.bundle, steps=edited.steps, **_figures(task, outcome))
     outputs.json("provenance.json", outputs.provenance() | {"result": facts})
     return Saved(attempt.outputs, facts)
 
@@ -153,8 +165,8 @@ def _figures(task: EditTask, outcome: EditOutcome) -> dict[str, Any]:
     names = {part.id: part.name for part in task.model.parts}
     figures = outcome.edited.metrics[0] | {"q_edit": [names[part] for part in outcome.q_edit]}
     if task.picture is not None:
-        figures["inversion_steps"] = task.spec.inversion_steps
-        figures["inversion_psnr_db"] = outcome.inversion_psnr_db
+        figures["inversion_steps"] = outcome.start.steps
+        figures["inversion_psnr_db"] = outcome.start.psnr_db
     return figures
 
 

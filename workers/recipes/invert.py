@@ -1,12 +1,11 @@
 """invert: the code that makes the model draw an uploaded picture."""
 
-from collections.abc import Generator
 from dataclasses import dataclass
 
 from gpu_ops.bundle import Bundle
 from gpu_ops.invert import InvertResult, invert
 from gpu_ops.picture import Picture
-from gpu_ops.progress import Progress, State
+from gpu_ops.progress import State, Steps
 from storage.records import Model
 from storage.specs import InvertSpec
 from workers.attempt import Attempt, Saved
@@ -32,7 +31,7 @@ def _load(attempt: Attempt) -> InvertTask:
     return InvertTask(spec, model, attempt.models.bundle(model), picture)
 
 
-def _operate(task: InvertTask, resume: State | None) -> Generator[Progress, None, InvertResult]:
+def _operate(task: InvertTask, resume: State | None) -> Steps[InvertResult]:
     return invert(task.bundle, task.picture[None], steps=task.spec.steps, lr=task.spec.lr, resume=resume)
 
 
@@ -44,7 +43,7 @@ def _save(attempt: Attempt, task: InvertTask, result: InvertResult) -> Saved:
     outputs.tensor(W_PLUS, result.w_plus)
     facts = outputs.facts(
         task.bundle,
-        steps=task.spec.steps,
+        steps=result.steps,
         psnr_db=result.psnr_db[0],
         loss_first=result.losses_first[0],
         loss_last=result.losses_last[0],

@@ -1,31 +1,32 @@
 """Operations that follow one another inside a job: one count of steps, and one checkpoint that says where."""
 
-from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
 from typing import TypeVar
 
-from gpu_ops.progress import Progress, State
+from gpu_ops.progress import Progress, State, Steps
 
 R = TypeVar("R")
 
 
 def stage(
     name: str,
-    steps: Generator[Progress, None, R],
+    steps: Steps[R],
     *,
     done: int,
     total: int,
     carry: State | None = None,
-) -> Generator[Progress, None, R]:
+) -> Steps[R]:
     """Yield an operation's steps as those of a job in which `done` steps came before.
 
-    Its state is kept under the stage's name, beside `carry`: what earlier stages found.
+    Its state is kept under the stage's name, beside `carry`: what earlier stages found. What is sent is
+    passed on: who sends True from some step on ends each later stage after its first step, too.
     """
+    enough: bool | None = None
     with closing(steps):
         while True:
             try:
-                progress = next(steps)
+                progress = steps.send(enough)
             except StopIteration as end:
                 result: R = end.value
                 return result
@@ -35,7 +36,7 @@ def stage(
                 own = {f"{name}.{key}": tensor for key, tensor in current.state().items()}
                 return own | (carry or {})
 
-            yield replace(
+            enough = yield replace(
                 progress, step=done + progress.step, total=total, state=state if progress.state else None
             )
 

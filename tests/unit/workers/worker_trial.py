@@ -6,13 +6,32 @@ from dataclasses import dataclass, field
 from storage.records import Job
 from storage.settings import Settings
 from storage.stores import Stores
+from workers.bench import Bench, stall_limits_s
 from workers.drain import Drain
+from workers.guard import Guard
 from workers.models import Models
 from workers.recipe import AnyRecipe
 from workers.retry import Limits
-from workers.run import Bench, take
+from workers.run import take
 
 SPEC = {"kind": "sample", "model": "cars", "seed": 0, "count": 1, "truncation_psi": 0.7}
+
+
+class Spared(Guard):
+    """Ends nothing: this process has other tests to run."""
+
+    def __init__(self) -> None:
+        self.ends = 0
+        self.armed_s: float | None = None
+
+    def end(self) -> None:
+        self.ends += 1
+
+    def arm(self, after_s: float) -> None:
+        self.armed_s = after_s
+
+    def disarm(self) -> None:
+        self.armed_s = None
 
 
 @dataclass
@@ -22,6 +41,7 @@ class Trial:
     stores: Stores
     settings: Settings
     drain: Drain = field(default_factory=Drain)
+    guard: Spared = field(default_factory=Spared)
     rings: list[tuple[str, str]] = field(default_factory=list)
 
     def submit(self) -> Job:
@@ -41,6 +61,8 @@ class Trial:
             draining=lambda: self.drain.requested,
             lease_s=lease_s,
             checkpoint_s=checkpoint_s,
-            limits=Limits(failures=3, unavailable=5),
+            limits=Limits(failures=3, outages=5),
+            stall_limits_s=stall_limits_s(self.settings),
+            guard=self.guard,
         )
         return take("gpu", bench)
