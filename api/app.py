@@ -12,13 +12,17 @@ from pydantic import ValidationError
 
 from api.auth import register_auth
 from api.body import discard_rest
+from api.deliveries import deliveries
 from api.error_catalogue import error_catalogue
 from api.errors import Problem, problem, register_errors
 from api.health import health
+from api.history import history
 from api.images import images
+from api.job_actions import job_actions
 from api.jobs import jobs
 from api.log import register_log
 from api.models import models
+from api.queues import queues
 from api.service import Service
 from api.slots import Slots
 from api.validation import explain
@@ -30,7 +34,10 @@ from storage.version import code_version
 from workers.queue import Ring
 
 DOCS = "/docs"
-NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")
+NAME = re.compile(r"[A-Za-z0-9_.:@-]{1,200}")  # workers are called by host and process: pc:412:gpu
+RESOURCES = (
+    *(images, models, jobs, job_actions, history, deliveries, queues, workers, error_catalogue, health),
+)
 WAITING_REQUESTS = 16  # gunicorn_conf.py sets it by the number of threads
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -66,7 +73,7 @@ def create_app(settings: Settings, stores: Stores, ring: Ring) -> OpenAPI:
     register_auth(app, settings)
     register_errors(app, settings.max_body_bytes)
     app.before_request(_refuse_odd_names)
-    for resource in (images, models, jobs, workers, error_catalogue, health):
+    for resource in RESOURCES:
         app.register_api(resource)
     _register_front(app)
     app.after_request(_harden)
@@ -79,7 +86,7 @@ def _refuse_odd_names() -> None:
     for name, value in (request.view_args or {}).items():
         if not request.path.startswith(DOCS) and not NAME.fullmatch(value):
             raise NotFound(
-                "There is nothing of that name.", field=name, expected="letters, digits, _ . and -"
+                "There is nothing of that name.", field=name, expected="letters, digits and _ . : @ -"
             )
 
 

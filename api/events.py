@@ -1,27 +1,30 @@
 """A job's events as they happen (SSE).
 
 Changes of state come from rows: numbered, replayed from Last-Event-ID, never lost. Progress comes from the
-board, without an id, and may be missing. A stream ends after the event that ends its job.
+board, without an id, and may be missing; one thread of the process listens there for all its streams. A
+stream ends after the event that ends its job.
 """
 
 import json
 import logging
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Response, request
 
 from api.errors import TooManyStreams
-from api.job_view import latest_progress, of_this_attempt
+from api.job_view import of_this_attempt
 from api.service import Service, service
 from api.slots import departure
 from storage.errors import EditqError
 from storage.records import Event, Job, Status
-from storage.stores import Stores
 
 RETRY_MS = 2000
 ROWS_EVERY_S = 0.5
+JOB_EVERY_S = 10.0  # for who named a Last-Event-ID that its job will never reach
 COMMENT_EVERY_S = 15.0
 log = logging.getLogger("editq.api")
 
@@ -53,43 +56,70 @@ def _until_away(service: Service, job: Job, after: int, left: Callable[[], bool]
 
 
 def _stream(service: Service, job: Job, last: int, left: Callable[[], bool]) -> Iterator[str]:
-    stores, shown, spoke = service.stores, None, time.monotonic()
+    jobs, board = service.stores.jobs, service.stores.progress
+    rows, whole, comment = Due(ROWS_EVERY_S), Due(JOB_EVERY_S, now=False), Due(COMMENT_EVERY_S, now=False)
     yield f"retry: {RETRY_MS}\n"  # no blank line: on its own it would be an empty event to some clients
-    while True:
-        job = stores.jobs.get(job.tenant_id, job.id)  # before its events: an end seen here has its event
-        for event in stores.jobs.events(job.tenant_id, job.id, after=last):
-            last, spoke = event.number, time.monotonic()
-            yield _state(event)
-        if job.status.ended or service.stopping() or left():
-            return
-        for message in _news(stores, job):
-            if message != shown:
-                shown, spoke = message, time.monotonic()
+    with board.listen(job.id) as listener:
+        message, shown = board.latest(job.id), None  # after listen: nothing falls between
+        while True:
+            if rows.due() or _hurries(message):
+                rows.over()
+                if whole.due():
+                    whole.over()
+                    job = jobs.get(job.tenant_id, job.id)  # before its events: an end has its event
+                for event in jobs.events(job.tenant_id, job.id, after=last):
+                    job, last = _after(job, event), event.number
+                    comment.over()
+                    yield _state(event)
+                if job.status.ended or service.stopping() or left():
+                    return
+            if message not in (None, shown) and of_this_attempt(job, message):
+                shown = message
+                comment.over()
                 yield _message(message)
-        if time.monotonic() - spoke >= COMMENT_EVERY_S:
-            spoke = time.monotonic()
-            yield ": still here\n"
+            if comment.due():
+                comment.over()
+                yield ": still here\n"
+            message = listener.hear(rows.left_s())
 
 
-def _news(stores: Stores, job: Job) -> Iterator[dict[str, Any]]:
-    """What the board hears of this attempt until it is time to look at the rows again."""
-    until = time.monotonic() + ROWS_EVERY_S
-    if job.status is Status.RUNNING:
-        heard = stores.progress.listen(job.id, timeout_s=ROWS_EVERY_S)  # before latest: nothing falls between
-        latest = latest_progress(job, stores.progress)
-        if latest is not None:
-            yield latest
-        for message in heard:
-            if of_this_attempt(job, message) is not None:
-                yield message
-            if time.monotonic() >= until:
-                return
-    time.sleep(max(0.0, until - time.monotonic()))
+class Due:
+    """Something that is to be done every so often."""
+
+    def __init__(self, every_s: float, *, now: bool = True) -> None:
+        self._every_s = every_s
+        self._at = time.monotonic() + (0 if now else every_s)
+
+    def left_s(self) -> float:
+        return max(0.0, self._at - time.monotonic())
+
+    def due(self) -> bool:
+        return self.left_s() == 0
+
+    def over(self) -> None:
+        self._at = time.monotonic() + self._every_s
+
+
+def _hurries(message: dict[str, Any] | None) -> bool:
+    """A new phase often comes with a new state: time to look at the rows."""
+    return message is not None and message.get("type") != "progress"
+
+
+def _after(job: Job, event: Event) -> Job:
+    """What is known of the job once this event is."""
+    if event.type not in list(Status):
+        return job
+    return replace(job, status=Status(event.type), attempt=event.data.get("attempt", job.attempt))
+
+
+def told(event: Event) -> dict[str, Any]:
+    """An event as readers get it, by stream or by polling."""
+    at = datetime.fromtimestamp(event.created_at, UTC).isoformat().replace("+00:00", "Z")
+    return {**event.data, "number": event.number, "type": event.type, "created_at": at}
 
 
 def _state(event: Event) -> str:
-    data = {**event.data, "number": event.number, "type": event.type, "created_at": event.created_at}
-    return f"id: {event.number}\nevent: {event.type}\ndata: {json.dumps(data)}\n\n"
+    return f"id: {event.number}\nevent: {event.type}\ndata: {json.dumps(told(event))}\n\n"
 
 
 def _message(message: dict[str, Any]) -> str:

@@ -79,7 +79,7 @@ def image_view(image: Image) -> ImageView:
     "",
     operation_id="uploadImage",
     openapi_extensions={"requestBody": _BODY},
-    responses={201: ImageView, **responses(400, 413, 415)},
+    responses={201: ImageView, **responses(400, 413, 415, 507)},
 )
 def upload_image(query: ImageFields) -> Response:
     """Upload a picture or a mask.

@@ -1,8 +1,6 @@
-"""/v1/jobs: ask for work, watch it, stop it, fetch what it made."""
+"""/v1/jobs: ask for work, watch it, fetch what it made."""
 
-import functools
 import time
-from collections.abc import Callable
 from typing import Annotated, Literal
 
 from flask import Response, request
@@ -10,44 +8,29 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
-from api.body import read_json
+from api.accept import accept, replay
 from api.download import send_object
 from api.errors import responses
-from api.events import event_stream
+from api.idempotency import KeyHeaders, key_of
 from api.job_view import JobPage, JobView, job_view, state_tag
 from api.paging import PageQuery, answer, answer_page
 from api.service import service, stores, tenant_id
 from api.slots import departure
-from api.submit import check_spec
-from api.validation import read_spec
+from api.strictly import reads_json
 from storage.errors import OutputNotFound
-from storage.records import GPU_QUEUE, Job, Status
+from storage.records import Job, Status
 from storage.specs import JobSpec
 
 POLL_FIRST_S, POLL_LAST_S = 0.05, 0.5
+TAG = Tag(name="jobs", description="Work that goes on after the answer.")
 
 jobs = APIBlueprint(
-    "jobs",
-    __name__,
-    url_prefix="/v1/jobs",
-    abp_tags=[Tag(name="jobs", description="Work that goes on after the answer.")],
-    abp_responses=responses(403, 422, 503),
+    "jobs", __name__, url_prefix="/v1/jobs", abp_tags=[TAG], abp_responses=responses(403, 422, 503)
 )
 
 
 class JobRequest(RootModel[JobSpec]):
     """A spec of one of the job kinds."""
-
-
-def reads_json(view: Callable[[JobRequest], Response]) -> Callable[[], Response]:
-    """Parse the body strictly ourselves: the framework's own reading takes text for numbers."""
-
-    @functools.wraps(view)
-    def read() -> Response:
-        return view(JobRequest(read_spec(read_json())))
-
-    read.__delay_validate_request__ = True  # type: ignore[attr-defined]  # flask-openapi3 then leaves it to us
-    return read
 
 
 class JobPath(BaseModel):
@@ -66,12 +49,6 @@ class WaitQuery(BaseModel):
     )
 
 
-class WatchHeaders(BaseModel):
-    last_event_id: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(
-        default=0, alias="Last-Event-ID", description="Number of the last event seen."
-    )
-
-
 class JobQuery(PageQuery):
     status: Status | None = Field(default=None, description="Only jobs of this status.")
     kind: Literal["sample", "invert", "edit"] | None = Field(default=None, description="Only this kind.")
@@ -80,23 +57,18 @@ class JobQuery(PageQuery):
 @jobs.post(
     "",
     operation_id="submitJob",
-    responses={202: JobView, **responses(400, 404, 413, 415)},
+    responses={202: JobView, **responses(400, 404, 413, 415, 507)},
 )
 @reads_json
-def submit_job(body: JobRequest) -> Response:
+def submit_job(header: KeyHeaders, body: JobRequest) -> Response:
     """Submit a job.
 
     The answer comes when the job is safely queued: 202 with its address in Location. Everything that the
-    spec names is checked before; a refused spec leaves nothing behind.
+    spec names is checked before; a refused spec leaves nothing behind. With an Idempotency-Key the request
+    may be sent again, whatever became of the answer.
     """
-    spec = body.root
-    check_spec(spec, tenant_id(), stores())
-    job = stores().jobs.add(tenant_id(), spec.kind, spec.model_dump(mode="json"), queue=GPU_QUEUE)
-    service().ring(job.queue, job.id)
-    accepted = answer(job_view(job), 202)
-    accepted.headers["Location"] = f"/v1/jobs/{job.id}"
-    accepted.headers["Retry-After"] = "1"
-    return accepted
+    key = key_of(header, body)
+    return replay(key) or accept(body.root, key)
 
 
 @jobs.get("", operation_id="listJobs", responses={200: JobPage})
@@ -157,37 +129,6 @@ def _wait(job: Job, wait_s: float) -> Job:
     return job
 
 
-@jobs.post(
-    "/<job_id>/cancel",
-    operation_id="cancelJob",
-    responses={200: JobView, 202: JobView, **responses(404, 409)},
-)
-def cancel_job(path: JobPath) -> Response:
-    """Cancel a job: at once (200) while it is queued, within one step (202) while it runs."""
-    job = stores().jobs.request_cancel(tenant_id(), path.job_id)
-    if job.status.ended:
-        return answer(job_view(job))
-    stores().progress.notice_cancel(job.id)
-    return answer(job_view(job), 202)
-
-
-@jobs.get(
-    "/<job_id>/events",
-    operation_id="watchJob",
-    responses={
-        200: {
-            "description": "Changes of state (with ids), and progress (without), until the job has ended.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
-        },
-        204: {"description": "The job has ended, and Last-Event-ID is its last event: do not reconnect."},
-        **responses(404),
-    },
-)
-def watch_job(path: JobPath, header: WatchHeaders) -> Response:
-    """Watch a job as server-sent events; Last-Event-ID replays what was missed."""
-    return event_stream(tenant_id(), path.job_id, after=header.last_event_id)
-
-
 @jobs.get(
     "/<job_id>/outputs/<name>",
     operation_id="getJobOutput",
@@ -205,6 +146,12 @@ def get_output(path: OutputPath) -> Response:
     job = stores().jobs.get(tenant_id(), path.job_id)
     ref = job.outputs.get(path.name)
     if ref is None:
-        known = ", ".join(sorted(job.outputs)) or f"none yet: the job is {job.status.value}"
+        known = ", ".join(sorted(job.outputs)) or _no_outputs(job)
         raise OutputNotFound(f"This job has no output {path.name!r}.", field="name", expected=known)
     return send_object(ref, path.name)
+
+
+def _no_outputs(job: Job) -> str:
+    if job.outputs_expired_at is not None:
+        return "none any more: their time was over"
+    return f"none: the job has {job.status.value}" if job.status.ended else "none yet"

@@ -6,7 +6,7 @@ holder of an object does so under a lock by its name.
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import BoundedSemaphore
 from typing import Annotated, Literal
@@ -18,7 +18,7 @@ from api.body import limit_body, read_raw
 from api.errors import InvalidRequest, UnsupportedMediaType, about
 from api.service import service, stores
 from api.validation import explain
-from storage.errors import StorageUnavailable
+from storage.errors import StorageFull, StorageUnavailable
 from storage.masks import decode_mask
 from storage.objects import image_key
 from storage.pictures import inspect_picture
@@ -28,6 +28,7 @@ PICTURE = "a whole JPEG, PNG, WebP, BMP or TIFF file"
 MASK = "an indexed or grey PNG whose values are part ids"
 LOCK_LEASE_S = 30.0
 LOCK_WAIT_S = 5.0
+GARBAGE_WAIT_S, GARBAGE_PAUSE_S = 3.0, 0.2
 DECODERS = BoundedSemaphore(4)  # of this process: a picture of 40 million pixels takes hundreds of megabytes
 
 
@@ -82,17 +83,37 @@ def keep_image(tenant_id: str, data: bytes, fields: ImageFields) -> Image:
     sha256 = hashlib.sha256(data).hexdigest()
     key = image_key(tenant_id, sha256)
     with _holding(key):
-        image = Image(
-            id=new_id(),
-            tenant_id=tenant_id,
-            role=fields.role,
-            object=stores().objects.put(key, data, media_type),
-            width_px=width_px,
-            height_px=height_px,
-            filename=fields.filename,
-            created_at=time.time(),
+        return _add(
+            lambda: Image(
+                id=new_id(),
+                tenant_id=tenant_id,
+                role=fields.role,
+                object=stores().objects.put(key, data, media_type),
+                width_px=width_px,
+                height_px=height_px,
+                filename=fields.filename,
+                created_at=time.time(),
+            )
         )
-        return stores().library.add_image(image)
+
+
+def _add(put: Callable[[], Image]) -> Image:
+    """Put the object, then its record. An object that is being removed as garbage meanwhile is put again:
+    its record is refused until that is over, and keeps the object from then on."""
+    deadline = time.monotonic() + GARBAGE_WAIT_S
+    while True:
+        try:
+            image = stores().library.add_image(put())
+            break
+        except StorageFull:
+            raise
+        except StorageUnavailable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(GARBAGE_PAUSE_S)
+    if not stores().objects.exists(image.object.key):  # removed between the two
+        put()
+    return image
 
 
 def forget_image(tenant_id: str, image_id: str) -> None:

@@ -5,29 +5,18 @@ What was expected is read off the JSON schema of the model, so that it always sa
 
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from api.errors import InvalidRequest, MalformedBody
-from storage.specs import JOB_SPEC, JobSpec
 
 Schema = dict[str, Any]
 MAX_FAULTS = 20
 MAX_SHOWN = 60
 
 
-def read_spec(body: bytes) -> JobSpec:
-    """The spec in a JSON body. Strict: a number in quotes is text. Raises MalformedBody, InvalidRequest."""
-    try:
-        return JOB_SPEC.validate_json(body, strict=True)
-    except ValidationError as error:
-        raise explain(error, JOB_SPEC) from None
-
-
-def explain(
-    error: ValidationError, model: TypeAdapter[Any] | type[BaseModel]
-) -> InvalidRequest | MalformedBody:
+def explain(error: ValidationError, model: type[BaseModel]) -> InvalidRequest | MalformedBody:
     """The error to raise in place of pydantic's."""
-    root = model.json_schema() if isinstance(model, TypeAdapter) else model.model_json_schema()
+    root = model.model_json_schema()
     complaints = error.errors(include_url=False)
     if complaints[0]["type"] == "json_invalid":
         reason = complaints[0]["ctx"]["error"]
@@ -102,7 +91,8 @@ def expectation(schema: Schema, root: Schema) -> str:
     if kind in ("integer", "number"):
         return ("a whole number" if kind == "integer" else "a number") + _range(schema)
     if kind == "array":
-        most = f"at most {schema['maxItems']}" if "maxItems" in schema else "any number"
+        least = f"{schema['minItems']} to " if "minItems" in schema else "at most "
+        most = f"{least}{schema['maxItems']}" if "maxItems" in schema else "any number"
         return f"a list of {most}, each {expectation(schema.get('items', {}), root)}"
     if kind == "string":
         example = f", such as {schema['examples'][0]}" if schema.get("examples") else ""

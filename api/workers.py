@@ -1,4 +1,4 @@
-"""/v1/workers: who is there, and busy with what."""
+"""/v1/workers: who is there, busy with what, and told to take no more."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -11,8 +11,10 @@ from pydantic import BaseModel, Field
 from api.errors import responses
 from api.job_view import moment
 from api.paging import answer
-from api.service import stores, tenant_id
-from storage.records import Job
+from api.service import service, stores, tenant_id
+from storage.errors import NotFound
+from storage.records import GPU_QUEUE, Job
+from storage.stores import Stores
 
 workers = APIBlueprint(
     "workers",
@@ -26,8 +28,9 @@ workers = APIBlueprint(
 class WorkerView(BaseModel):
     name: str
     queue: str | None
-    state: Literal["ready", "busy", "missing"] = Field(
-        description="`missing`: the board does not hear of it, but a job is still in its name."
+    state: Literal["ready", "busy", "draining", "missing"] = Field(
+        description="`draining`: it was told to put back what it runs and to take nothing more. `missing`: "
+        "the board does not hear of it, but a job is still in its name."
     )
     device: str | None
     started_at: datetime | None
@@ -40,27 +43,72 @@ class WorkerList(BaseModel):
     board: bool = Field(description="Whether the board answers; without it only busy workers are known.")
 
 
+class WorkerPath(BaseModel):
+    name: str
+
+
 @workers.get("", operation_id="listWorkers", responses={200: WorkerList})
 def list_workers() -> Response:
     """List the workers."""
-    present = {str(worker["name"]): worker for worker in stores().progress.workers()}
-    running: dict[str, list[Job]] = {}
+    return answer(worker_list(stores(), tenant_id()))
+
+
+@workers.post("/<name>/drain", operation_id="drainWorker", responses={200: WorkerView, **responses(404)})
+def drain_worker(path: WorkerPath) -> Response:
+    """Have a worker put back what it runs, with a checkpoint, and take nothing more."""
+    _known(path.name)
+    stores().jobs.drain(path.name, True)
     for job in stores().jobs.running():
+        if job.worker == path.name:
+            stores().progress.notice_cancel(job.id)  # look at the row: it says what is wanted
+    return answer(_known(path.name))
+
+
+@workers.delete("/<name>/drain", operation_id="undrainWorker", responses={200: WorkerView, **responses(404)})
+def undrain_worker(path: WorkerPath) -> Response:
+    """Let a drained worker take jobs again."""
+    worker = _known(path.name)
+    stores().jobs.drain(path.name, False)
+    service().ring(worker.queue or GPU_QUEUE, "undrain")
+    return answer(_known(path.name))
+
+
+def worker_list(stores: Stores, tenant_id: str) -> WorkerList:
+    present = {str(worker["name"]): worker for worker in stores.progress.workers()}
+    running: dict[str, list[Job]] = {}
+    for job in stores.jobs.running():
         running.setdefault(job.worker or "unknown", []).append(job)
-    board = stores().progress.check()
-    names = sorted({*present, *running})
-    items = [_view(name, present.get(name), running.get(name, []), board) for name in names]
-    return answer(WorkerList(items=items, board=board))
+    board, draining = stores.progress.check(), stores.jobs.draining()
+    items = [
+        _view(
+            name, present.get(name), running.get(name, []), tenant_id, board=board, draining=name in draining
+        )
+        for name in sorted({*present, *running})
+    ]
+    return WorkerList(items=items, board=board)
 
 
-def _view(name: str, worker: dict[str, Any] | None, jobs: list[Job], board: bool) -> WorkerView:
+def _known(name: str) -> WorkerView:
+    """Raises NotFound. While the board is dark a worker that runs nothing may still be drained by name."""
+    workers = worker_list(stores(), tenant_id())
+    for worker in workers.items:
+        if worker.name == name:
+            return worker
+    if workers.board and name not in stores().jobs.draining():
+        raise NotFound("There is no such worker.", field="name", expected="a name listed at /v1/workers")
+    return _view(name, None, [], tenant_id(), board=False, draining=name in stores().jobs.draining())
+
+
+def _view(
+    name: str, worker: dict[str, Any] | None, jobs: list[Job], tenant_id: str, *, board: bool, draining: bool
+) -> WorkerView:
     said = worker or {}
-    mine = [job.id for job in jobs if job.tenant_id == tenant_id()]
+    mine = [job.id for job in jobs if job.tenant_id == tenant_id]
     missing = worker is None and board
     return WorkerView(
         name=name,
         queue=said.get("queue") or (jobs[0].queue if jobs else None),
-        state="missing" if missing else "busy" if jobs else "ready",
+        state="missing" if missing else "draining" if draining else "busy" if jobs else "ready",
         device=said.get("device"),
         started_at=moment(said.get("started_at")),
         jobs=mine,

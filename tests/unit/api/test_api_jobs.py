@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from api.download import held_back
 from storage.errors import ObjectCorrupt
-from storage.records import Claim, Job
+from storage.records import Claim, Count, Job
 
 WRONG = {"status": "lost", "kind": "paint", "limit": "0", "cursor": "%00", "sort": "up"}
 
@@ -40,7 +40,7 @@ def test_progress_of_an_attempt_that_was_cut_off_is_not_shown(client: FlaskClien
     job_id = submit(client)
     first = claim(trial)
     trial.stores.progress.publish(job_id, {"type": "progress", "attempt": 1, "step": 3, "total": 9})
-    trial.stores.jobs.requeue(first, reason="drain")
+    trial.stores.jobs.requeue(first, reason="drain", count=Count.DRAINS)
     claim(trial)
     assert client.get(f"/v1/jobs/{job_id}").get_json()["progress"] is None
 

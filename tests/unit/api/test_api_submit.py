@@ -71,8 +71,8 @@ def test_numbers_that_are_none_are_refused(client: FlaskClient, field: str, numb
         ({}, "kind", "one of edit, invert, sample"),
         ({"kind": "paint"}, "kind", "one of edit, invert, sample"),
         ({"kind": 3}, "kind", "one of edit, invert, sample"),
-        (SAMPLE | {"colour": 1}, "colour", "one of kind, model, seed, count, truncation_psi"),
-        (SAMPLE | {"sample": 1}, "sample", "one of kind, model, seed, count, truncation_psi"),
+        (SAMPLE | {"colour": 1}, "colour", "one of options, kind, model, seed, count, truncation_psi"),
+        (SAMPLE | {"sample": 1}, "sample", "one of options, kind, model, seed, count, truncation_psi"),
         (SAMPLE | {"count": 65}, "count", "a whole number from 1 to 64"),
         (SAMPLE | {"model": "../etc"}, "model", "text matching ^[a-z][a-z0-9_.-]{0,63}$, such as cars"),
         (

@@ -1,0 +1,48 @@
+"""Take a job: check it, commit it, ring for it. Under a key that is known: the job that it named."""
+
+from flask import Response
+
+from api.job_view import job_view
+from api.options import check_options
+from api.paging import answer
+from api.service import service, stores, tenant_id
+from api.submit import check_spec
+from storage.records import GPU_QUEUE, IdempotencyKey, Job
+from storage.specs import JobSpec
+
+
+def replay(key: IdempotencyKey | None) -> Response | None:
+    """The answer to a request that came before. Ask first of all: it holds even if its image is gone since.
+
+    Raises KeyReused where the request before was another one.
+    """
+    known = None if key is None else stores().jobs.added(tenant_id(), key)
+    if known is None:
+        return None
+    replayed = _accepted(known)
+    replayed.headers["Idempotency-Replayed"] = "true"
+    return replayed
+
+
+def accept(spec: JobSpec, key: IdempotencyKey | None, *, retry_of: str | None = None) -> Response:
+    """202 once the job is safely queued. Raises what is wrong with it; nothing is left behind then."""
+    check_options(spec.options, service().settings)
+    check_spec(spec, tenant_id(), stores())
+    job = stores().jobs.add(
+        tenant_id(),
+        spec.kind,
+        spec.model_dump(mode="json", exclude={"options"}),
+        queue=GPU_QUEUE,
+        options=spec.options,
+        retry_of=retry_of,
+        idempotency=key,
+    )
+    service().ring(job.queue, job.id)
+    return _accepted(job)
+
+
+def _accepted(job: Job) -> Response:
+    accepted = answer(job_view(job), 202)
+    accepted.headers["Location"] = f"/v1/jobs/{job.id}"
+    accepted.headers["Retry-After"] = "1"
+    return accepted
