@@ -1,0 +1,45 @@
+"""One worker's clock is off by an hour (libfaketime): its lease is the database's, and its own monotonic."""
+
+from pathlib import Path
+from random import Random
+
+from chaos.checks import Fault, Told, equal
+from chaos.parts import Stack, until
+from chaos.world import World
+
+LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+
+
+def has_faketime() -> str | None:
+    return None if LIBRARIES else "libfaketime is not installed"
+
+
+def clock(world: World, rng: Random) -> Told:
+    """A worker of either queue is replaced by one whose clock is off; jobs longer than a lease follow."""
+    queue, offset = rng.choice(["gpu", "cpu"]), rng.choice(["+1h", "-1h"])
+    old = world.of(queue)[0]
+    old.strike("both")
+    old.process.wait()
+    fake = {"LD_PRELOAD": str(LIBRARIES[0]), "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    wrong = world.start(queue, **fake, FAKETIME_DONT_RESET="1")
+    until(lambda: wrong.ready, "the worker with the wrong clock")
+    jobs = [world.submit(steps=60, lr=rng.randint(1, 1000) / 1000) for _ in range(4)]
+    for job in jobs:
+        yield from world.judge.one_end(job)
+        row = world.judge.row(job)
+        yield equal("attempts", row["attempt"], 1)
+        yield equal("lost", row["lost"], 0)
+    wrong.strike("both")
+    wrong.process.wait()
+    world.mend()
+
+
+CLOCK = Fault(
+    name="clock",
+    story="one worker's clock off by an hour, ahead or behind",
+    promise="no early redelivery, no lost lease",
+    run=clock,
+    bar=20,
+    stacks=(Stack("postgresql", "files", "redis"),),
+    needs=has_faketime,
+)

@@ -1,0 +1,214 @@
+"""A job that kills its workers, a message delivered many times, many rows, a cancel at the last moment."""
+
+import secrets
+import threading
+import time
+from random import Random
+
+from chaos.checks import Check, Fault, Figure, Told, at_most, equal
+from chaos.judge import Submitted
+from chaos.parts import DEPLOYED, EMBEDDED, until
+from chaos.recipes import STEP_S
+from chaos.world import World, pause
+from storage.errors import LeaseLost
+
+WAITING_ROWS = 10_000
+REDIS_BYTES = 32 << 20
+
+
+def poison(world: World, rng: Random) -> Told:
+    """One of 21 jobs kills its process each time, at any place in the queue."""
+    place = rng.randrange(21)
+    jobs = [
+        world.submit("poison", steps=5)
+        if index == place
+        else world.submit(steps=3, lr=rng.randint(1, 1000) / 1000)
+        for index in range(21)
+    ]
+    bad = jobs.pop(place)
+    yield from world.judge.one_end(bad, "failed", within_s=180)
+    row = world.judge.row(bad)
+    yield equal("error", row["error"] and row["error"]["code"], "quarantined")
+    yield equal("lost", row["lost"], 3)
+    losses = (row["error"] or {}).get("losses", [])
+    yield equal("losses told of", [loss["attempt"] for loss in losses], [1, 2, 3])
+    yield Check(
+        "with worker and cause", all(loss["worker"] and loss["cause"] for loss in losses), str(losses)
+    )
+    for job in jobs:
+        yield from world.judge.one_end(job, within_s=180)
+
+
+POISON = Fault(
+    name="poison",
+    story="a poison job among 20 good ones",
+    promise="quarantined after 3 losses with its diagnosis; its neighbours finish",
+    run=poison,
+    bar=20,
+    stacks=(EMBEDDED, DEPLOYED),
+)
+
+
+def duplicates(world: World, rng: Random) -> Told:
+    """The message of one job is delivered five times at once, to three workers."""
+    world.stores.jobs.pause("gpu", True)
+    job = world.submit(steps=12, lr=rng.randint(1, 1000) / 1000)
+    raw = until(lambda: world.broker.client.lindex("gpu", 0) or _rung(world), "a message")
+    world.stores.jobs.pause("gpu", False)
+    with world.broker.client.pipeline() as pipeline:
+        for _ in range(5):
+            pipeline.lpush("gpu", raw)
+        pipeline.execute()
+    yield from world.judge.one_end(job)
+    yield equal("attempts", world.judge.row(job)["attempt"], 1)
+    yield equal("steps taken twice", world.judge.repeated(job), 0)
+
+
+def _rung(world: World) -> None:
+    """Workers take a message from a paused queue and find nothing: ring until one is seen."""
+    from workers.queue import make_ring
+
+    world.known.setdefault("ring", make_ring(world.settings))("gpu", "duplicate")
+
+
+DUPLICATES = Fault(
+    name="duplicates",
+    story="one message delivered five times at once",
+    promise="one holder",
+    run=duplicates,
+    bar=50,
+    short=2,
+    quick=True,
+    stacks=(EMBEDDED, DEPLOYED),
+    options={"gpu": 3},
+)
+
+
+def rows(world: World, rng: Random) -> Told:
+    """10,000 rows wait: the broker stays small, claims stay quick, and a stale writer is refused."""
+    seen = world.submit("noop", steps=1, webhook=False)
+    world.judge.wait(seen)
+    world.stores.jobs.pause("gpu", True)
+    _copy(world, seen, WAITING_ROWS)
+    time.sleep(3)  # passes of housekeeping
+    world.stores.jobs.pause("gpu", False)
+    time.sleep(3)
+    yield at_most("messages waiting", int(world.broker.client.llen("gpu")), WAITING_ROWS)
+    memory = int(world.broker.client.info("memory")["used_memory"])
+    yield Figure("broker_bytes", memory)
+    yield at_most("the broker's memory", memory, REDIS_BYTES)
+    slowest = 0.0
+    for _ in range(5):
+        began = time.monotonic()
+        claim = world.stores.jobs.claim("gpu", "judge:1:gpu", lease_s=0.05)
+        slowest = max(slowest, time.monotonic() - began)
+        assert claim is not None
+        job = Submitted(claim.job.id, "noop", 1, 0.0, False)
+        until(lambda job=job: world.judge.row(job)["attempt"] > 1 or world.judge.row(job)["lost"], "expiry")
+        yield Check("a stale writer is refused", _refused(world, claim))
+    yield Figure("slowest_claim_s", slowest)
+    world.stores.jobs.pause("gpu", True)
+    world.judge.sql("DELETE FROM jobs WHERE status = 'queued'")
+    world.judge.wait_for_all()
+    world.stores.jobs.pause("gpu", False)
+
+
+def _refused(world: World, claim: object) -> bool:
+    """Every kind of write under a claim that is over."""
+    jobs = world.stores.jobs
+    writes = (
+        lambda: jobs.succeed(claim, {}, {}),  # type: ignore[arg-type]
+        lambda: jobs.fail(claim, {"code": "internal_error", "detail": "late"}),  # type: ignore[arg-type]
+        lambda: jobs.renew(claim, lease_s=60),  # type: ignore[arg-type]
+        lambda: jobs.canceled(claim),  # type: ignore[arg-type]
+    )
+    refused = 0
+    for write in writes:
+        try:
+            write()
+        except LeaseLost:
+            refused += 1
+    return refused == len(writes)
+
+
+def _copy(world: World, job: Submitted, count: int) -> None:
+    """Rows like a submitted one, with their first event, put in by SQL."""
+    row = world.judge.row(job)
+    prefix = secrets.token_hex(10)
+    numbers = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count) "
+        "SELECT i, :prefix || substr('000000000000' || i, -12) AS id FROM n"
+    )
+    if world.stack.database == "postgresql":
+        numbers = "SELECT i, :prefix || lpad(i::text, 12, '0') AS id FROM generate_series(1, :count) AS n(i)"
+    same = ", ".join(
+        ("tenant_id", "kind", "queue", "spec", "priority", "created_at", "updated_at", "not_before")
+    )
+    world.judge.sql(
+        f"INSERT INTO jobs (id, status, event_count, {same}) "
+        f"SELECT numbers.id, 'queued', 1, {', '.join('jobs.' + name for name in same.split(', '))} "
+        f"FROM ({numbers}) AS numbers, jobs WHERE jobs.id = :job",
+        count=count, prefix=prefix, job=row["id"],
+    )  # fmt: skip
+    world.judge.sql(
+        "INSERT INTO events (job_id, number, type, data, created_at) "
+        "SELECT id, 1, 'queued', '{}', created_at FROM jobs WHERE id LIKE :prefix || '%'",
+        prefix=prefix,
+    )
+
+
+ROWS = Fault(
+    name="rows",
+    story="10,000 rows waiting",
+    promise="stale writers refused; the broker stays under 32 MiB",
+    run=rows,
+    bar=5,
+    stacks=(EMBEDDED, DEPLOYED),
+    options={"settings": {"housekeeping_s": 1.0}},
+)
+
+
+def cancel(world: World, rng: Random) -> Told:
+    """A cancel is sent at a time around the end of a job of a few steps."""
+    steps = 3
+    life_s = world.known.setdefault("life_s", _life_s(world, steps))
+    job = world.submit(steps=steps, lr=rng.randint(1, 1000) / 1000)
+    statuses: list[int] = []
+
+    def send() -> None:
+        statuses.append(world.api.http.post(f"/v1/jobs/{job.id}/cancel").status_code)
+
+    pause(rng, 0.7 * life_s, 1.1 * life_s)
+    threads = [threading.Thread(target=send) for _ in range(rng.choice([1, 2]))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    yield from world.judge.one_end(job, "succeeded", "canceled")
+    status = world.judge.row(job)["status"]
+    yield Check("the answers fit", set(statuses) <= {200, 202, 409}, str(statuses))
+    if status == "canceled":
+        yield Check("who was told 409 was told the truth", statuses.count(409) < len(statuses), str(statuses))
+    yield Figure("canceled", float(status == "canceled"))
+
+
+def _life_s(world: World, steps: int) -> float:
+    """From a submit to the end, as it goes here and now."""
+    spans = []
+    for _ in range(3):
+        job = world.submit(steps=steps)
+        row = world.judge.wait(job)
+        spans.append(row["ended_at"] - row["created_at"])
+    return max(steps * STEP_S, sorted(spans)[1])
+
+
+CANCEL = Fault(
+    name="cancel",
+    story="cancel racing completion",
+    promise="one end state, one webhook id",
+    run=cancel,
+    bar=500,
+    short=10,
+    quick=True,
+    stacks=(EMBEDDED, DEPLOYED),
+)

@@ -1,0 +1,89 @@
+"""Steady work of all kinds for an hour: no process grows, and nothing is left behind in the broker."""
+
+import time
+from collections import defaultdict
+from random import Random
+
+import numpy as np
+
+from chaos.checks import Fault, Figure, Told, at_most
+from chaos.judge import Submitted
+from chaos.parts import DEPLOYED, resident_bytes
+from chaos.world import World, pause
+
+SAMPLE_EVERY_S = 5.0
+WARM_UP = 1 / 3  # caches fill: the slope is taken after this part
+MB = 1 << 20
+BAR_MB_PER_MIN = 1.0
+SHORT_BAR_MB_PER_MIN = 20.0  # minutes are too short for a slope: this only finds a flood
+
+
+def soak(world: World, rng: Random) -> Told:
+    soak_s = 3600.0 if world.long else 60.0
+    jobs: list[Submitted] = []
+    sizes: dict[str, list[tuple[float, int]]] = defaultdict(list)
+    lasting_before = lasting_keys(world)
+    began = sampled = time.monotonic()
+    while (now := time.monotonic()) < began + soak_s:
+        jobs.append(_some_job(world, rng))
+        if rng.random() < 0.1:
+            world.api.http.post(f"/v1/jobs/{rng.choice(jobs[-5:]).id}/cancel")
+        if now >= sampled + SAMPLE_EVERY_S:
+            sampled = now
+            for name, pid in processes(world).items():
+                sizes[name].append((now - began, resident_bytes(pid)))
+        pause(rng, 0.2, 0.8)
+    world.judge.wait_for_all(within_s=300)
+    yield Figure("jobs", len(jobs))
+    for job in rng.sample(jobs, min(50, len(jobs))):
+        yield from world.judge.one_end(job, "succeeded", "canceled")
+    bar = BAR_MB_PER_MIN if world.long else SHORT_BAR_MB_PER_MIN
+    worst = max(slope_mb_per_min(samples, soak_s) for samples in sizes.values())
+    yield Figure("worst_slope_mb_per_min", worst)
+    for name, samples in sizes.items():
+        yield at_most(f"slope of {name} (MB/min)", slope_mb_per_min(samples, soak_s), bar)
+    yield Figure("keys_that_expire", int(world.broker.client.dbsize()) - lasting_keys(world))
+    yield at_most("growth of lasting keys", lasting_keys(world) - lasting_before, 3)
+
+
+def _some_job(world: World, rng: Random) -> Submitted:
+    model = rng.choice(["descent", "noop", "noop", "bulky"])
+    lr = rng.randint(1, 1000) / 1000
+    return (
+        world.submit(model, steps=rng.randint(1, 8), lr=lr)
+        if model != "noop"
+        else world.submit(model, steps=1)
+    )
+
+
+def processes(world: World) -> dict[str, int]:
+    """Everything of ours whose memory counts, by name."""
+    found = {f"api {pid}": pid for pid in world.api.processes}
+    for worker in world.of("gpu") + world.of("cpu"):
+        found[f"{worker.queue} {worker.pid}"] = worker.pid
+        found |= {f"{worker.queue} child {pid}": pid for pid in worker.children}
+    return found
+
+
+def slope_mb_per_min(samples: list[tuple[float, int]], soak_s: float) -> float:
+    late = [(at, size) for at, size in samples if at > soak_s * WARM_UP]
+    if len(late) < 3:
+        return 0.0
+    times, sizes = np.array(late, float).T
+    return float(np.polyfit(times / 60, sizes / MB, 1)[0])
+
+
+def lasting_keys(world: World) -> int:
+    """Keys of the broker that never expire."""
+    client = world.broker.client
+    return sum(1 for key in client.scan_iter(count=1000) if client.ttl(key) == -1)
+
+
+SOAK = Fault(
+    name="soak",
+    story="one hour of steady work (short: 60 s)",
+    promise="resident memory of every process grows by less than 1 MB a minute, no growth in lasting keys",
+    run=soak,
+    bar=1,
+    stacks=(DEPLOYED,),
+)
