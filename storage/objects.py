@@ -170,6 +170,8 @@ class FileObjects:
     def sweep(self, *, older_than_s: float) -> int:
         """Remove temporary files of writers that died; and folders that have been empty for so long."""
         until, count = time.time() - older_than_s, 0
+        if not self._root.exists():
+            return 0
         for _, folders, names, parent in os.fwalk(self._root, topdown=False):
             for name in filter(_TEMPORARY.fullmatch, names):
                 count += _removed(os.unlink, name, parent, until)

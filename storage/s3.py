@@ -129,22 +129,23 @@ class S3Objects:
 
     def sweep(self, *, older_than_s: float) -> int:
         """End uploads in parts that were begun so long ago: their parts cost, and no listing shows them."""
-        count, until = 0, datetime.now(UTC) - timedelta(seconds=older_than_s)
-        pages = self._client.get_paginator("list_multipart_uploads")
+        until = datetime.now(UTC) - timedelta(seconds=older_than_s)
         with _named_errors("to sweep"):
+            late = [upload for upload in self._uploads() if upload["Initiated"] <= until]
+            for upload in late:
+                self._abort(upload["Key"], upload["UploadId"])
+        return len(late)
+
+    def _uploads(self) -> Iterator[dict[str, Any]]:
+        """Some servers know none where there are none, and some keep no list of them at all."""
+        pages = self._client.get_paginator("list_multipart_uploads")
+        with _without("NoSuchUpload", "NotImplemented", "MethodNotAllowed"):
             for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix):
-                for upload in page.get("Uploads", ()):
-                    if upload["Initiated"] <= until:
-                        self._abort(upload["Key"], upload["UploadId"])
-                        count += 1
-        return count
+                yield from page.get("Uploads", ())
 
     def _abort(self, name: str, upload_id: str) -> None:
-        try:
+        with _without("NoSuchUpload"):  # it ended by itself meanwhile
             self._client.abort_multipart_upload(Bucket=self._bucket, Key=name, UploadId=upload_id)
-        except ClientError as error:
-            if error.response.get("Error", {}).get("Code") != "NoSuchUpload":  # it ended by itself
-                raise
 
     def check(self) -> None:
         with _named_errors(""):
@@ -195,6 +196,16 @@ def _spooled(data: bytes | BinaryIO, in_memory_bytes: int) -> Iterator[tuple[Bin
         byte_size = file.tell()
         file.seek(0)
         yield file, digest.hexdigest(), byte_size  # type: ignore[misc]  # it is one but for its name
+
+
+@contextlib.contextmanager
+def _without(*codes: str) -> Iterator[None]:
+    """Answers that mean no harm."""
+    try:
+        yield
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") not in codes:
+            raise
 
 
 @contextlib.contextmanager

@@ -3,11 +3,13 @@
 import dataclasses
 import hashlib
 import io
+import os
 import secrets
 import threading
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 from conftest import s3_objects
 from servers import S3Server, free_port
 
@@ -238,3 +240,65 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(StorageUnavailable):
         FileObjects(tmp_path).put("local/images/a", Broken(), "text/plain")  # type: ignore[arg-type]
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_sweeping_leaves_objects_alone(objects: Objects) -> None:
+    ref = objects.put(KEY, b"x", "text/plain")
+    assert objects.sweep(older_than_s=-60) == 0
+    assert objects.get(ref) == b"x"
+
+
+@pytest.mark.parametrize("server", ["moto", "rclone"])
+def test_uploads_in_parts_that_were_never_ended_are_swept(
+    request: pytest.FixtureRequest, server: str
+) -> None:
+    s3: S3Server = request.getfixturevalue(f"{server}_s3")
+    client, bucket = s3.client(), s3.new_bucket()
+    store = s3_objects(s3, bucket)
+    left = client.create_multipart_upload(Bucket=bucket, Key=f"some/folder/{KEY}")
+    part = {"Bucket": bucket, "Key": f"some/folder/{KEY}", "UploadId": left["UploadId"], "PartNumber": 1}
+    client.upload_part(**part, Body=b"y" * (5 << 20))
+    client.create_multipart_upload(Bucket=bucket, Key="of/somebody/else")
+    if server == "rclone":  # moto says of every upload that it was begun in 2010
+        assert store.sweep(older_than_s=3600) == 0
+    assert store.sweep(older_than_s=-60) == 1
+    assert store.sweep(older_than_s=-60) == 0
+    with pytest.raises(ClientError):
+        client.upload_part(**part, Body=b"y" * (5 << 20))
+
+
+def test_temporary_files_of_writers_that_died_are_swept(tmp_path: Path) -> None:
+    objects = FileObjects(tmp_path / "objects")
+    kept = objects.put(KEY, b"x", "text/plain")
+    folder = tmp_path / "objects" / Path(KEY).parent
+    old, young = folder / f".{'0' * 16}.part", folder / f".{'1' * 16}.part"
+    for file in (old, young, folder / ".other"):
+        file.write_bytes(b"half of")
+    os.utime(old, (0, 0))
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / old.name).write_bytes(b"")
+    os.utime(outside / old.name, (0, 0))
+    (folder / "link").symlink_to(outside)
+    assert objects.sweep(older_than_s=3600) == 1
+    assert {path.name for path in folder.iterdir()} == {young.name, ".other", "edited.png", "link"}
+    assert (outside / old.name).exists()
+    assert objects.get(kept) == b"x"
+
+
+def test_folders_that_have_stayed_empty_are_swept(tmp_path: Path) -> None:
+    objects = FileObjects(tmp_path / "objects")
+    objects.put(KEY, b"x", "text/plain")
+    objects.put(image_key("local", "a" * 64), b"x", "text/plain")
+    objects.delete([KEY])
+    attempt = tmp_path / "objects" / Path(KEY).parents[1]
+    os.utime(attempt / "outputs", (0, 0))
+    assert objects.sweep(older_than_s=3600) == 0
+    assert attempt.exists()  # empty only since this moment
+    assert not (attempt / "outputs").exists()
+    assert (tmp_path / "objects/local/images").exists()
+    objects.put(KEY, b"x", "text/plain")
+
+
+def test_sweeping_before_anything_was_put_is_no_error(tmp_path: Path) -> None:
+    assert FileObjects(tmp_path / "never-made").sweep(older_than_s=0) == 0
