@@ -155,13 +155,14 @@ def _pieces(whole: Region, operation: OnPart) -> Sequence[Piece]:
 
 
 def _grow(mask: Mask, operation: Grow, ids: Ids, _: Any) -> Mask:
-    """By Euclidean distance between pixel centres. Beyond the picture's edge nothing presses inwards."""
-    if operation.px < 0:
-        return _shrunk(mask, _region(mask, operation, ids), -operation.px)
+    """By the distance between pixel centres, over other parts: not over other pieces of the same one."""
     region = _region(mask, operation, ids)
+    if operation.px < 0:
+        return _shrunk(mask, region, -operation.px)
     if not region.any():
         return mask
-    return filled(mask, ~region & (distance(~region) <= operation.px), region, operation.px)
+    others = ~np.isin(mask, ids["part"])
+    return filled(mask, others & (distance(~region) <= operation.px), region, operation.px)
 
 
 def _shrink(mask: Mask, operation: Shrink, ids: Ids, _: Any) -> Mask:
@@ -169,6 +170,7 @@ def _shrink(mask: Mask, operation: Shrink, ids: Ids, _: Any) -> Mask:
 
 
 def _shrunk(mask: Mask, region: Region, px: int) -> Mask:
+    """Beyond the picture's edge nothing presses inwards."""
     return mask if region.all() else filled(mask, region & (distance(region) <= px), ~region, px)
 
 
