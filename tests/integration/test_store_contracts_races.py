@@ -5,34 +5,20 @@ import itertools
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import pytest
-from job_steps import ERROR, claimed
+from job_steps import ERROR, claimed, options, together
 
 from storage.database import Database
-from storage.errors import EditqError, LeaseLost
+from storage.errors import JobEnded, LeaseLost
 from storage.jobs import SqlJobs
-from storage.records import Count, Status
-from storage.stores import Jobs, Locks
+from storage.records import Claim, Count, Job, Priority, Status
+from storage.stores import Jobs, Locks, Outbox
 
-
-def together(*works: Callable[[], object]) -> list[object]:
-    """Start all at the same moment; what each gave back or raised."""
-    gate = threading.Barrier(len(works))
-
-    def run(work: Callable[[], object]) -> object:
-        gate.wait()
-        try:
-            return work()
-        except EditqError as error:
-            return error
-
-    with ThreadPoolExecutor(len(works)) as pool:
-        return list(pool.map(run, works))
+ENDS = ("succeeded", "failed", "canceled")
+HOOK = {"url": "https://example.org/hook"}
 
 
 def test_threads_claim_every_job_once(jobs: Jobs) -> None:
@@ -49,6 +35,54 @@ def test_threads_claim_every_job_once(jobs: Jobs) -> None:
     assert sorted(itertools.chain(*taken)) == sorted(ids)
     ended = [jobs.get("local", job_id) for job_id in ids]
     assert {(job.status, job.attempt) for job in ended} == {(Status.SUCCEEDED, 1)}
+
+
+def test_of_five_claims_at_once_one_holds_the_job(jobs: Jobs) -> None:
+    for _ in range(10):
+        job = jobs.add("local", "edit", {})
+        claims = together(*(partial(jobs.claim, "gpu", f"w{i}", lease_s=60) for i in range(5)))
+        (claim,) = (claim for claim in claims if claim is not None)
+        assert isinstance(claim, Claim)
+        assert jobs.get("local", job.id) == claim.job
+        assert [event.type for event in jobs.events("local", job.id)] == ["queued", "running"]
+        jobs.succeed(claim, {}, {})
+
+
+def test_twenty_workers_of_many_tenants_never_wait_for_each_other_in_a_circle(jobs: Jobs) -> None:
+    classes = itertools.cycle(Priority)
+    for i in range(60):
+        jobs.add(f"tenant-{i % 4}", "edit", {}, options=options(priority=next(classes), webhook=HOOK))
+
+    def work(worker: str) -> list[str]:
+        taken = []
+        while claim := jobs.claim("gpu", worker, lease_s=60):
+            taken.append(claim.job.id)
+        return taken
+
+    taken: Any = together(*(partial(work, f"w{i}") for i in range(20)))
+    assert all(isinstance(ids, list) for ids in taken)
+    assert len(set(itertools.chain(*taken))) == sum(map(len, taken)) == 60
+
+
+def test_cancel_and_completion_at_once_leave_one_end_and_one_webhook_call(jobs: Jobs, outbox: Outbox) -> None:
+    for _ in range(12):
+        jobs.add("local", "edit", {}, options=options(webhook=HOOK))
+        claim = jobs.claim("gpu", "w", lease_s=60)
+        assert claim is not None
+        job_id = claim.job.id
+        answers = together(
+            partial(jobs.succeed, claim, {}, {}),
+            partial(jobs.request_cancel, "local", job_id),
+            partial(jobs.canceled, claim),
+        )
+        assert sum(isinstance(answer, LeaseLost) for answer in answers) == 1
+        assert isinstance(answers[1], Job | JobEnded)
+        job = jobs.get("local", job_id)
+        ends = [event for event in jobs.events("local", job_id) if event.type in ENDS]
+        assert [event.type for event in ends] == [job.status.value]
+        assert job.status in (Status.SUCCEEDED, Status.CANCELED)
+        calls = [(call.id, call.type) for call in outbox.list("local", job_id)]
+        assert calls == [(f"{job_id}-{ends[0].number}", f"job.{job.status.value}")]
 
 
 def test_one_of_two_ends_wins(jobs: Jobs) -> None:

@@ -13,6 +13,7 @@ from storage.database import Database
 from storage.errors import EditqError
 from storage.jobs import SqlJobs
 from storage.migrate import migrate
+from storage.records import Priority
 from storage.tables import METADATA
 
 
@@ -64,6 +65,39 @@ def test_a_second_time_changes_nothing(empty_url: str) -> None:
     job = jobs.add("local", "edit", {})
     migrate(empty_url)
     assert jobs.get("local", job.id) == job
+
+
+def test_what_was_there_before_priorities_is_kept(empty_url: str) -> None:
+    migrate(empty_url, "0001")
+    database = Database(empty_url)
+    old = {
+        "queued": "attempt = 1, failures = 1, started_at = 2",
+        "running": "attempt = 2, started_at = 2, token = 'secret', lease_until = 1, worker = 'w'",
+        "succeeded": "attempt = 1, started_at = 2, ended_at = 3, outputs = '{}', result = '{\"steps\": 3}'",
+        "failed": 'attempt = 1, started_at = 2, ended_at = 3, error = \'{"code": "non_finite"}\', lost = 2',
+        "canceled": "ended_at = 3, cancel_requested = true",
+    }
+    row = "INSERT INTO jobs (id, tenant_id, kind, queue, spec, status, not_before, created_at, updated_at)"
+    with database.write() as connection:
+        for status, columns in old.items():
+            values = f"('{status}', 'local', 'edit', 'gpu', '{{}}', 'queued', 1, 1, 1)"
+            connection.exec_driver_sql(f"{row} VALUES {values}")
+            changed = f"status = '{status}', {columns}, event_count = 1"
+            connection.exec_driver_sql(f"UPDATE jobs SET {changed} WHERE id = '{status}'")
+            connection.exec_driver_sql(f"INSERT INTO events VALUES ('{status}', 1, 'queued', '{{}}', 1)")
+    migrate(empty_url)
+    jobs = SqlJobs(database)
+    for status in old:
+        job = jobs.get("local", status)
+        assert (job.status.value, job.priority, job.losses) == (status, Priority.STANDARD, [])
+        assert (job.outages, job.out_of_memory, job.drains, job.stop_requested) == (0, 0, 0, False)
+        assert [event.number for event in jobs.events("local", status)] == [1]
+    assert (jobs.get("local", "failed").lost, jobs.get("local", "queued").failures) == (2, 1)
+    claim = jobs.claim("gpu", "w", lease_s=60)
+    assert claim is not None
+    assert (claim.job.id, claim.job.attempt) == ("queued", 2)
+    assert [job.id for job in jobs.expire(max_lost=3)] == ["running"]
+    database.close()
 
 
 def test_many_may_migrate_at_once(empty_url: str) -> None:
