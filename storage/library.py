@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, func, or_, select
+from sqlalchemy import Connection, Row, String, and_, cast, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.cursors import decode_cursor, page_of
@@ -59,7 +59,7 @@ class SqlLibrary:
         needed = select(JOBS.c.id).where(
             JOBS.c.tenant_id == tenant_id,
             JOBS.c.status.in_(_OPEN),
-            or_(*(JOBS.c.spec[name].as_string() == image_id for name in ("image", "mask"))),
+            cast(JOBS.c.spec, String).contains(image_id),  # in whatever member: ids are long and random
         )
         with self._database.write() as connection:
             image = _found(

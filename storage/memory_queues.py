@@ -2,6 +2,7 @@
 these rows: jobs, outbox, retention.
 """
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -90,11 +91,11 @@ class MemoryQueues:
             return frozenset(self._drained)
 
     def needing_image(self, tenant_id: str, image_id: str) -> str | None:
-        """The id of a job that has not ended and names this image."""
+        """The id of a job that has not ended and names this image, in whatever member of its spec."""
         with self.lock:
             for row in self.rows.values():
                 mine = row.job.tenant_id == tenant_id and not row.job.status.ended
-                if mine and image_id in (row.job.spec.get("image"), row.job.spec.get("mask")):
+                if mine and image_id in json.dumps(row.job.spec):
                     return row.job.id
         return None
 

@@ -74,7 +74,7 @@ def test_a_deleted_image_is_gone_and_its_object_free(library: Library) -> None:
         library.delete_image("local", one.id)
 
 
-@pytest.mark.parametrize("member", ["image", "mask"])
+@pytest.mark.parametrize("member", ["image", "mask", "mask_operations"])
 def test_an_image_that_an_open_job_names_stays(library: Library, jobs: Jobs, member: str) -> None:
     kept = library.add_image(image())
     jobs.add("local", "edit", {"image": "f" * 32, "mask": None})
@@ -88,7 +88,8 @@ def test_an_image_that_an_open_job_names_stays(library: Library, jobs: Jobs, mem
 
 
 def claimed_naming(jobs: Jobs, member: str, image_id: str) -> str:
-    return jobs.add("local", "edit", {"kind": "edit", member: image_id}).id
+    named = [{"op": "copy", "part": "rim", "mask": image_id}] if member == "mask_operations" else image_id
+    return jobs.add("local", "edit", {"kind": "edit", member: named}).id
 
 
 def test_a_running_job_keeps_its_image_and_an_ended_one_does_not(library: Library, jobs: Jobs) -> None:

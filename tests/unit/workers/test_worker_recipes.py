@@ -118,6 +118,30 @@ def test_edits_follow_one_another(plant: Trial) -> None:
     assert second.result["q_edit"] == ["tyre", "rim"]
 
 
+def test_an_edit_copies_a_part_from_an_uploaded_mask(plant: Trial) -> None:
+    sampled = work(plant, "sample", seed=1)
+    found = decode_mask(output(plant, sampled, "mask_000.png"))
+    other = np.zeros_like(found)
+    other[2:6, 3:9] = PARTS.index("rim")
+    parts = [Part(index, name, (index, 0, 0)) for index, name in enumerate(PARTS)]
+    mask = upload(plant, encode_mask(other, parts), "mask", (SIZE_PX, SIZE_PX))
+    copy = [{"op": "remove", "part": "rim"}, {"op": "copy", "part": "rim", "mask": mask, "dx_px": 1}]
+    job = work(plant, "edit", inversion=sampled.id, steps=2, mask_operations=copy)
+    assert job.status is Status.SUCCEEDED, job.error
+    target = decode_mask(output(plant, job, "target_mask.png")) == PARTS.index("rim")
+    assert np.array_equal(target, np.roll(other, 1, axis=1) == PARTS.index("rim"))
+    assert job.result["q_edit"] == ["rim"]
+
+
+def test_a_mask_to_copy_from_that_does_not_fit_is_named(plant: Trial) -> None:
+    sampled = work(plant, "sample", seed=1)
+    data = encode_mask(np.zeros((8, 8), np.uint8), [Part(0, "sky", (1, 2, 3))])
+    copy = [{"op": "copy", "part": "rim", "mask": upload(plant, data, "mask", (8, 8))}]
+    job = work(plant, "edit", inversion=sampled.id, mask_operations=copy)
+    assert job.error is not None
+    assert (job.error["code"], job.error["field"]) == ("mask_mismatch", "mask_operations.0.mask")
+
+
 def test_an_uploaded_mask_that_changes_nothing_fails_before_the_first_step(plant: Trial) -> None:
     sampled = work(plant, "sample", seed=1)
     same = upload(plant, output(plant, sampled, "mask_000.png"), "mask", (SIZE_PX, SIZE_PX))
