@@ -9,7 +9,7 @@ from torch import nn
 from gpu_ops.stylegan2.mapping import GAIN, LEAK, FullyConnected
 from gpu_ops.stylegan2.precision import block_dtype, low_precision_dtype
 from gpu_ops.stylegan2.resample import resample_filter, smooth
-from gpu_ops.stylegan2.synthesis import channels_at
+from gpu_ops.stylegan2.synthesis import ChannelMax, channels_at
 
 
 class Convolution(nn.Module):
@@ -114,7 +114,7 @@ def minibatch_deviation(x: torch.Tensor, group: int = 4) -> torch.Tensor:
 class Discriminator(nn.Module):
     """Picture -> score; higher means more real."""
 
-    def __init__(self, resolution: int, channel_base: int, channel_max: int) -> None:
+    def __init__(self, resolution: int, channel_base: int, channel_max: ChannelMax) -> None:
         super().__init__()
         self.resolution = resolution
         size = resolution

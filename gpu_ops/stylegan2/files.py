@@ -28,10 +28,13 @@ def load_generator(path: Path | str) -> Generator:
     do not fit its configuration.
     """
     with safe_open(path, framework="pt") as file:
-        config = (file.metadata() or {}).get(CONFIG_KEY)
-        if config is None:
+        text = (file.metadata() or {}).get(CONFIG_KEY)
+        if text is None:
             raise ValueError(f"{path} holds no generator configuration")
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    generator = Generator(GeneratorConfig(**json.loads(config)))
+    shape = json.loads(text)
+    if isinstance(shape.get("channel_max"), list):
+        shape["channel_max"] = tuple(shape["channel_max"])
+    generator = Generator(GeneratorConfig(**shape))
     generator.load_state_dict(tensors)
     return generator.eval().requires_grad_(False)

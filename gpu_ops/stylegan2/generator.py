@@ -11,19 +11,22 @@ import torch
 from torch import nn
 
 from gpu_ops.stylegan2.mapping import Mapping
-from gpu_ops.stylegan2.synthesis import NoiseMode, Synthesis, SynthesisOutput
+from gpu_ops.stylegan2.synthesis import ChannelMax, NoiseMode, Synthesis, SynthesisOutput
 
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """The shape of a generator; channels at resolution R are min(channel_base // R, channel_max)."""
+    """The shape of a generator; channels at resolution R are min(channel_base // R, channel_max).
+
+    channel_max may be a cap for each resolution, from 4 x 4 up: imported networks can have any table.
+    """
 
     resolution: int = 64
     z_dim: int = 128
     w_dim: int = 128
     mapping_layers: int = 4
     channel_base: int = 2048
-    channel_max: int = 128
+    channel_max: ChannelMax = 128
     conv_clamp: float | None = None
 
 

@@ -26,8 +26,14 @@ class SynthesisOutput:
     features: list[torch.Tensor]
 
 
-def channels_at(resolution: int, channel_base: int, channel_max: int) -> int:
+ChannelMax = int | tuple[int, ...]
+"""The cap on channels: one for all resolutions, or one for each from 4 x 4 up."""
+
+
+def channels_at(resolution: int, channel_base: int, channel_max: ChannelMax) -> int:
     """Return the number of feature channels at a resolution."""
+    if isinstance(channel_max, tuple):
+        channel_max = channel_max[resolution.bit_length() - 3]
     return min(channel_base // resolution, channel_max)
 
 
@@ -58,7 +64,7 @@ class Synthesis(nn.Module):
         resolution: int,
         w_dim: int,
         channel_base: int,
-        channel_max: int,
+        channel_max: ChannelMax,
         conv_clamp: float | None,
     ) -> None:
         super().__init__()
