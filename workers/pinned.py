@@ -82,7 +82,12 @@ class TimedStream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
-        stream = self._stream.start_tls(ssl_context, server_hostname, timeout=self._deadline.left_s())
+        try:
+            stream = self._stream.start_tls(ssl_context, server_hostname, timeout=self._deadline.left_s())
+        except httpcore.ConnectError as error:
+            invalid = isinstance(error.__cause__, ssl.SSLCertVerificationError)
+            why = "the certificate of the receiver is not valid" if invalid else "no TLS with the receiver"
+            raise CallFailed(why) from error
         return TimedStream(stream, self._deadline)
 
     def close(self) -> None:

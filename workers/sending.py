@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 
 import httpcore
 import httpx
-from standardwebhooks import Webhook
+from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 
 from storage.addresses import networks_of
 from storage.records import Delivery
@@ -35,7 +35,7 @@ class Caller:
     def __init__(
         self, secret: str, networks: Iterable[str], *, timeout_s: float, trust: ssl.SSLContext | None = None
     ) -> None:
-        self._signer = Webhook(secret)
+        self._signer = _signer(secret)
         self._networks = networks_of(networks)
         self._timeout_s = timeout_s
         self._trust = trust or httpx.create_ssl_context()
@@ -53,8 +53,10 @@ class Caller:
                 return Answer(response.status, retry_after_s(response.headers, now=time.time()))
         except httpcore.TimeoutException:
             raise CallFailed(f"no answer within {self._timeout_s:g} s") from None
-        except httpcore.NetworkError as error:
-            raise CallFailed(_of_connection(error)) from None
+        except httpcore.ConnectError:
+            raise CallFailed("no connection") from None
+        except httpcore.NetworkError:
+            raise CallFailed("the connection broke") from None
         except (httpcore.LocalProtocolError, httpcore.UnsupportedProtocol):
             raise CallFailed(UNCALLABLE) from None
         except httpcore.ProtocolError:
@@ -69,6 +71,13 @@ class Caller:
             "webhook-timestamp": str(int(at)),
             "webhook-signature": signature,
         }
+
+
+def _signer(secret: str) -> Webhook:
+    try:
+        return Webhook(secret)
+    except EmptyWebhookSecretError:
+        raise ValueError("the secret is empty") from None
 
 
 def _target(text: str) -> tuple[httpcore.URL, str]:
@@ -96,11 +105,3 @@ def retry_after_s(headers: Iterable[tuple[bytes, bytes]], *, now: float) -> floa
         except (ValueError, OverflowError):
             return None
     return None
-
-
-def _of_connection(error: httpcore.NetworkError) -> str:
-    if isinstance(error.__cause__, ssl.SSLCertVerificationError):
-        return "the certificate of the receiver is not valid"
-    if isinstance(error.__cause__, ssl.SSLError):
-        return "no TLS with the receiver"
-    return "no connection" if isinstance(error, httpcore.ConnectError) else "the connection broke"
