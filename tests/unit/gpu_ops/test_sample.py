@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from operation import finish
 
@@ -19,6 +20,17 @@ def test_a_seed_gives_its_picture_whatever_its_neighbours(tiny: Bundle) -> None:
     assert torch.equal(three.w_plus[2], other.w_plus[1])
     assert not np.array_equal(three.pictures[0], three.pictures[1])
     assert [(p.step, p.total) for p in steps] == [(1, 3), (2, 3), (3, 3)]
+
+
+@pytest.mark.parametrize("chunk", [2, 8])
+def test_several_at_a_time_are_the_same_pictures_but_for_roundings(tiny: Bundle, chunk: int) -> None:
+    _, one_by_one = finish(sample(tiny, [5, 6, 7], 0.7))
+    steps, together = finish(sample(tiny, [5, 6, 7], 0.7, chunk=chunk))
+    assert [p.step for p in steps] == ([2, 3] if chunk == 2 else [3])
+    assert torch.equal(together.w_plus, one_by_one.w_plus)
+    far = np.abs(together.pictures.astype(int) - one_by_one.pictures)
+    assert far.max() <= 1
+    assert (far > 0).mean() < 0.01
 
 
 def test_shapes_and_types(tiny: Bundle) -> None:

@@ -2,14 +2,14 @@
 
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from gpu_ops.errors import MaskUnchangedError, NonFiniteError
-from gpu_ops.progress import Progress, State
-from storage.errors import StorageUnavailable
+from gpu_ops.progress import Progress, State, Steps
+from storage.errors import ObjectCorrupt, StorageFull, StorageUnavailable
 from workers.attempt import Attempt, Saved
 from workers.recipe import AnyRecipe, Recipe
 
@@ -17,14 +17,16 @@ STEPS = 10
 
 
 def recipe(on_step: Callable[[int], None] = lambda step: None, *, steps: int = STEPS) -> AnyRecipe:
-    """Counts to `steps`, from its checkpoint on, and leaves the list of steps it took."""
+    """Counts to `steps`, from its checkpoint on, unless stopped; leaves the list of steps it took."""
 
-    def operate(taken: list[int], resume: State | None) -> Generator[Progress, None, list[int]]:
+    def operate(taken: list[int], resume: State | None) -> Steps[list[int]]:
         first = int(resume["step"]) if resume else 0
         for step in range(first + 1, steps + 1):
             on_step(step)
             taken.append(step)
-            yield Progress(step, steps, {"loss": 1.0 / step}, lambda at=step: {"step": torch.tensor(at)})
+            losses, state = {"loss": 1.0 / step}, lambda at=step: {"step": torch.tensor(at)}
+            if (yield Progress(step, steps, losses, state)):
+                break
         return taken
 
     def save(attempt: Attempt, loaded: list[int], taken: list[int]) -> Saved:
@@ -66,6 +68,14 @@ def away() -> AnyRecipe:
     return raising(StorageUnavailable("The object store does not answer."))
 
 
+def corrupt() -> AnyRecipe:
+    return raising(ObjectCorrupt("Other bytes."))
+
+
+def full() -> AnyRecipe:
+    return raising(StorageFull("The object store is full."))
+
+
 def slow(seconds_a_step: float, *, steps: int = STEPS) -> AnyRecipe:
     return recipe(lambda step: time.sleep(seconds_a_step), steps=steps)
 
@@ -80,3 +90,19 @@ def unloadable() -> AnyRecipe:
         raise StorageUnavailable("no input")
 
     return Recipe(load, recipe().operate, recipe().save)
+
+
+def loading(wait: Callable[[], object]) -> AnyRecipe:
+    return Recipe(lambda attempt: (wait() and None) or [], recipe().operate, recipe().save)
+
+
+def saving(wait: Callable[[], object]) -> AnyRecipe:
+    def save(attempt: Attempt, loaded: list[int], taken: list[int]) -> Saved:
+        wait()
+        return recipe().save(attempt, loaded, taken)
+
+    return Recipe(recipe().load, recipe().operate, save)
+
+
+def stepping(wait: Callable[[], object], *, at: int = 2) -> AnyRecipe:
+    return recipe(lambda step: wait() and None if step == at else None)

@@ -1,51 +1,93 @@
 """The small parts: decisions, signals, back-off, and what may be imported where."""
 
+import errno
 import importlib.metadata
 import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 
 from gpu_ops import errors as operation
 from storage import errors
+from storage.memory import memory_stores
+from storage.records import Claim, Count, Job
 from storage.settings import Settings
+from workers.attempt import Attempt
 from workers.drain import SIGNALS, Drain, ignore_until_a_task_begins
 from workers.housekeeping import Backoff
 from workers.presence import likely_device
 from workers.retry import Fail, Limits, Retry, decide, named
 
+LIMITS = Limits(failures=10, outages=20)
+
+
+def counted(**counts: int) -> Job:
+    return replace(memory_stores().jobs.add("local", "sample", {}), **counts)
+
 
 def test_what_cannot_pass_fails_at_once() -> None:
-    assert decide(errors.NonFinite("x"), failures=1, limits=Limits(3, 3)) == Fail()
-    assert decide(errors.InternalError("x"), failures=1, limits=Limits(3, 3)) == Fail()
+    for error in (errors.NonFinite("x"), errors.InternalError("x"), errors.MaskUnchanged("x")):
+        assert decide(error, counted(), LIMITS) == Fail(Count.FAILURES)
 
 
 def test_pauses_grow_and_end() -> None:
     pauses = []
-    for failures in range(1, 10):
-        decision = decide(errors.OutOfMemory("x"), failures=failures, limits=Limits(10, 10))
+    for failures in range(9):
+        decision = decide(errors.Stalled("x"), counted(failures=failures), LIMITS)
         assert isinstance(decision, Retry)
+        assert decision.count is Count.FAILURES
         pauses.append(decision.after_s)
     assert 1.5 <= pauses[0] <= 2.5
     assert pauses[4] > pauses[0]
     assert max(pauses) <= 150
-    assert decide(errors.OutOfMemory("x"), failures=10, limits=Limits(10, 10)) == Fail()
+    assert decide(errors.Stalled("x"), counted(failures=9), LIMITS) == Fail(Count.FAILURES)
 
 
-def test_an_outage_of_five_minutes_is_survived_and_an_endless_one_ends() -> None:
-    limits, waited_s, failures = Limits(3, Settings().max_unavailable), 0.0, 1
-    while isinstance(
-        decision := decide(errors.StorageUnavailable("x"), failures=failures, limits=limits), Retry
-    ):
+@pytest.mark.parametrize("error", [errors.StorageUnavailable("x"), errors.StorageFull("x")])
+def test_an_outage_of_five_minutes_is_survived_and_an_endless_one_ends(error: errors.EditqError) -> None:
+    limits, waited_s, outages = Limits(3, Settings().max_outages), 0.0, 0
+    while isinstance(decision := decide(error, counted(outages=outages), limits), Retry):
+        assert decision.count is Count.OUTAGES
         assert decision.after_s <= 75
         waited_s += decision.after_s
-        failures += 1
-    assert failures == 20
+        outages += 1
+    assert decision == Fail(Count.OUTAGES)
+    assert outages == 19
     assert waited_s > 600
-    assert decide(errors.ObjectCorrupt("x"), failures=3, limits=limits) == Fail()
+
+
+def test_out_of_memory_is_tried_once_more() -> None:
+    first = decide(errors.OutOfMemory("x"), counted(), LIMITS)
+    assert isinstance(first, Retry)
+    assert first.count is Count.OUT_OF_MEMORY
+    again = decide(errors.OutOfMemory("x"), counted(out_of_memory=1), LIMITS)
+    assert again == Fail(Count.OUT_OF_MEMORY)
+
+
+def test_each_class_of_errors_is_counted_apart() -> None:
+    tried = counted(failures=9, outages=19, out_of_memory=1, lost=2, drains=100)
+    for error in (errors.ObjectCorrupt("x"), errors.StorageUnavailable("x"), errors.OutOfMemory("x")):
+        assert isinstance(decide(error, tried, LIMITS), Fail)
+    fresh = counted(lost=2, drains=100)
+    for error in (errors.ObjectCorrupt("x"), errors.StorageUnavailable("x"), errors.OutOfMemory("x")):
+        assert isinstance(decide(error, fresh, LIMITS), Retry)
+    assert isinstance(decide(errors.Stalled("x"), counted(outages=19, out_of_memory=1), LIMITS), Retry)
+
+
+@pytest.mark.parametrize(("times", "batch"), [(0, 8), (1, 4), (5, 1)])
+def test_the_tensor_batch_is_halved_for_each_time_out_of_memory(times: int, batch: int) -> None:
+    stores = memory_stores()
+    attempt = Attempt(Claim(counted(out_of_memory=times), "token"), stores, None)
+    assert attempt.tensor_batch(8) == batch
+
+
+def came_from(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
 
 
 @pytest.mark.parametrize(
@@ -58,6 +100,13 @@ def test_an_outage_of_five_minutes_is_survived_and_an_endless_one_ends() -> None
         (torch.OutOfMemoryError("x"), "out_of_memory"),
         (MemoryError(), "out_of_memory"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "out_of_memory"),
+        (RuntimeError("std::bad_alloc"), "out_of_memory"),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling x"), "out_of_memory"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "out_of_memory"),
+        (came_from(operation.WeightsError("x"), torch.OutOfMemoryError("x")), "out_of_memory"),
+        (OSError(errno.ENOSPC, "No space left on device"), "storage_full"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "storage_full"),
+        (OSError(errno.EIO, "x"), "internal_error"),
         (RuntimeError("x"), "internal_error"),
         (errors.ObjectCorrupt("x"), "object_corrupt"),
     ],

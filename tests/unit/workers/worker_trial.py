@@ -1,10 +1,13 @@
 """A worker over the in-memory stores, in this process."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
-from storage.records import Job
+from storage.records import Job, Priority
 from storage.settings import Settings
+from storage.specs import JobOptions
 from storage.stores import Stores
 from workers.bench import Bench, stall_limits_s
 from workers.drain import Drain
@@ -44,8 +47,12 @@ class Trial:
     guard: Spared = field(default_factory=Spared)
     rings: list[tuple[str, str]] = field(default_factory=list)
 
-    def submit(self) -> Job:
-        return self.stores.jobs.add("local", "sample", SPEC)
+    def use(self, **stores: Any) -> None:
+        """Other stores than those at hand, by name."""
+        self.stores = dataclasses.replace(self.stores, **stores)
+
+    def submit(self, priority: Priority = Priority.STANDARD) -> Job:
+        return self.stores.jobs.add("local", "sample", SPEC, options=JobOptions(priority=priority))
 
     def get(self, job: Job) -> Job:
         return self.stores.jobs.get("local", job.id)
