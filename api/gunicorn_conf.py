@@ -6,21 +6,21 @@ WEB_CONCURRENCY (processes) and PORT are the platform's usual names; the command
 import os
 from typing import Any
 
-from api.slots import Slots
+from api.slots import REQUEST_THREADS, WAITING_THREADS, Slots, places_of
 from storage.settings import Settings
 
 _settings = Settings()
 bind = f"{_settings.host}:{os.environ.get('PORT') or _settings.port}"
-worker_class = "gthread"
+worker_class = "api.gunicorn_worker.Worker"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-threads = 32
+threads = REQUEST_THREADS + WAITING_THREADS  # started as they are needed
 graceful_timeout = 10
 control_socket_disable = True  # it would be one file for every service of this user
 proc_name = "editq-api"
 
 
 def post_worker_init(worker: Any) -> None:
-    """Half of the threads may wait (streams, long polls); all of them end when the process is to end."""
+    """Streams and long polls have places of their own; all of them end when the process is to end."""
     service = worker.wsgi.extensions["editq"]
-    service.slots = Slots(max(1, worker.cfg.threads // 2))
+    service.slots = Slots(places_of(worker.cfg.threads))
     service.stopping = lambda: not worker.alive

@@ -1,12 +1,21 @@
 """A bounded number of requests that hold a thread while they wait: event streams and long polls.
 
-The rest of the threads stay free for requests that end at once. A client that left gives its place back soon.
+They have a budget of threads of their own: the rest stays free for requests that end at once, however many
+wait. A client that left gives its place back soon.
 """
 
 import socket
 from collections.abc import Callable, Mapping
 from threading import BoundedSemaphore, Lock
 from typing import Any
+
+REQUEST_THREADS = 16
+WAITING_THREADS = 112
+
+
+def places_of(threads: int) -> int:
+    """How many of so many threads may wait: all but those for requests, of a small number half."""
+    return max(1, threads - min(REQUEST_THREADS, threads // 2))
 
 
 class Slot:

@@ -49,22 +49,28 @@ def cars() -> Model:
 
 
 @contextmanager
-def serving(folder: Path, redis_url: str) -> Iterator[Service]:
+def serving(
+    folder: Path, redis_url: str, *, threads: int | None = THREADS, **environment: str
+) -> Iterator[Service]:
+    """`threads` None: as many as the service has by default. `environment`: more EDITQ_ variables."""
     settings = Settings(data_dir=folder, redis_url=redis_url)
     migrate(settings.database_url)
     stores = open_stores(settings)
     stores.library.put_model(cars())
     port, log = servers.free_port(), folder / "api.log"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("EDITQ_")} | {
+    own = {name: value for name, value in os.environ.items() if not name.startswith("EDITQ_")}
+    environment = own | {
+        **environment,
         "EDITQ_DATA_DIR": str(folder),
         "EDITQ_REDIS_URL": redis_url,
         "EDITQ_PORT": str(port),
         "EDITQ_MAX_BODY_BYTES": str(MAX_BODY_BYTES),
         "WEB_CONCURRENCY": "1",
     }
-    command = [sys.executable, "-m", "gunicorn", "-c", "python:api.gunicorn_conf", "--threads", str(THREADS)]
+    command = [sys.executable, "-m", "gunicorn", "-c", "python:api.gunicorn_conf", "api.wsgi:app"]
+    command += [] if threads is None else ["--threads", str(threads)]
     with log.open("wb") as output:
-        process = subprocess.Popen([*command, "api.wsgi:app"], env=environment, stderr=output, stdout=output)
+        process = subprocess.Popen(command, env=environment, stderr=output, stdout=output)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as http:
             _await_answer(http, process, log)
