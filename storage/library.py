@@ -92,6 +92,8 @@ class SqlLibrary:
             where=MODELS.c.digest != statement.excluded.digest,
         ).returning(MODELS)
         with self._database.write() as connection:
+            for key in sorted(ref.key for ref in model.files.values()):
+                self._unmark(connection, key)
             changed = connection.execute(statement).one_or_none()
             if changed is not None:
                 return _model(changed)

@@ -34,9 +34,7 @@ class MemoryLibrary:
     def add_image(self, image: Image) -> Image:
         kept = replace(image, filename=storable(image.filename), created_at=time.time())
         with self.lock:
-            if image.object.key in self.condemned:
-                raise StorageUnavailable("This very file is being removed as garbage: send it once more.")
-            self.marked.pop(image.object.key, None)
+            self._unmark([image.object])
             self.images[image.id] = kept
         return kept
 
@@ -66,12 +64,19 @@ class MemoryLibrary:
 
     def put_model(self, model: Model) -> Model:
         with self.lock:
+            self._unmark(model.files.values())
             old = self.models.get((model.tenant_id, model.name))
             if old is not None and old.digest == model.digest:
                 return old
             kept = replace(model, card=plain(model.card), created_at=time.time())
             self.models[model.tenant_id, model.name] = kept
             return kept
+
+    def _unmark(self, objects: Iterable[ObjectRef]) -> None:
+        if any(ref.key in self.condemned for ref in objects):
+            raise StorageUnavailable("This very file is being removed as garbage: send it once more.")
+        for ref in objects:
+            self.marked.pop(ref.key, None)
 
     def get_model(self, tenant_id: str, name: str) -> Model:
         for model in self.list_models(tenant_id):

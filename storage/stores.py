@@ -193,7 +193,7 @@ class Retention(Protocol):
 
     def condemn(self, keys: Iterable[str]) -> frozenset[str]:
         """Look again, under lock: marked keys that are still unneeded are now condemned, and returned; the
-        marks of the others are gone. An image record cannot be added on a condemned key until `forget`."""
+        marks of the others are gone. No image or model can be added on a condemned key until `forget`."""
 
     def forget(self, keys: Iterable[str]) -> None:
         """These were removed."""
@@ -215,7 +215,10 @@ class Library(Protocol):
         """Whether an image record names this object: ask after delete_image, before deleting the object."""
 
     def put_model(self, model: Model) -> Model:
-        """Add, or replace the one of the same tenant and name; the same digest again changes nothing."""
+        """Add, or replace the one of the same tenant and name; the same digest again changes nothing.
+
+        Marks and condemned objects as in add_image.
+        """
 
     def get_model(self, tenant_id: str, name: str) -> Model:
         """The tenant's own model of this name, else the system's. Raises ModelNotFound."""

@@ -41,10 +41,11 @@ def register_model(stores: Stores, folder: Path, tenant_id: str = SYSTEM_TENANT)
     weights["description"] = folder / DESCRIPTION
     digest = digest_of({role: _sha256(path) for role, path in weights.items()})
     extras = {role: folder / name for role, name in EXTRAS.items() if (folder / name).is_file()}
-    files = {
-        role: _put(stores.objects, model_key(tenant_id, description["name"], digest, path.name), path)
+    keys = {
+        role: (model_key(tenant_id, description["name"], digest, path.name), path)
         for role, path in (weights | extras).items()
     }
+    files = {role: _put(stores.objects, key, path) for role, (key, path) in keys.items()}
     known = {"name", "resolution_px", "parts", "groups", "files"}
     model = stores.library.put_model(
         Model(
@@ -60,6 +61,8 @@ def register_model(stores: Stores, folder: Path, tenant_id: str = SYSTEM_TENANT)
             created_at=0.0,  # the library's clock sets it
         )
     )
+    for key, path in keys.values():  # again, for what was removed as garbage before its record was there
+        _put(stores.objects, key, path)
     log.info("model %s %s", model.name, model.digest)
     return model
 

@@ -270,6 +270,23 @@ def test_an_image_cannot_be_added_on_an_object_that_is_being_removed(
     assert retention.condemn([KEY]) == frozenset()
 
 
+def test_a_model_cannot_be_put_on_objects_that_are_being_removed(
+    library: Library, retention: Retention
+) -> None:
+    weights = [model_key("system", "cars", "1" * 64, name) for name in ("generator", "judge")]
+    given = dataclasses.replace(model(), files={name: ref(name) for name in weights})
+    retention.mark(weights)
+    assert retention.condemn(weights[1:]) == {weights[1]}
+    with pytest.raises(StorageUnavailable):
+        library.put_model(given)
+    assert library.list_models("local") == ()
+    retention.forget(weights[1:])
+    library.put_model(given)
+    assert retention.marked(longer_than_s=-1) == ()
+    retention.mark(weights)
+    assert retention.condemn(weights) == frozenset()
+
+
 def test_adding_an_image_takes_the_mark_away(library: Library, retention: Retention) -> None:
     retention.mark([KEY])
     kept = library.add_image(image())
