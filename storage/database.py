@@ -29,7 +29,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from storage.errors import StorageUnavailable
+from storage.errors import StorageFull, StorageUnavailable
 
 BUSY_TIMEOUT_S = 15.0
 _CLOCKS = {
@@ -91,11 +91,19 @@ def _named_errors() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+        if isinstance(error, OperationalError) and _is_full(error.orig):
+            raise StorageFull("The database's disk is full.") from error
         raise StorageUnavailable("The database does not answer.") from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise StorageUnavailable("The connection to the database was lost.") from error
         raise
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """By SQLite's result code, or PostgreSQL's SQLSTATE disk_full."""
+    code = getattr(error, "sqlite_errorcode", None) or getattr(error, "sqlstate", None)
+    return code in (sqlite3.SQLITE_FULL, "53100")
 
 
 def _postgresql(url: URL) -> Engine:

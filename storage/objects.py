@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from storage.errors import ObjectCorrupt, OutputNotFound, StorageUnavailable
+from storage.errors import ObjectCorrupt, OutputNotFound, StorageFull, StorageUnavailable
 from storage.records import ObjectRef
 
 CHUNK_BYTES = 1 << 20
@@ -28,6 +28,7 @@ UNKNOWN_BYTES = -1  # byte_size of an ObjectRef made from a key and a digest alo
 _SEGMENT = re.compile(
     r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}"
 )  # no leading dot: so no "..", and temporary files are free
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.part")
 
 
@@ -241,4 +242,6 @@ def _named_errors(key: str, *, writing: bool = False) -> Iterator[None]:
     except OSError as error:
         if not writing and error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             raise OutputNotFound(f"There is no object {key}.") from error
+        if error.errno in _FULL:
+            raise StorageFull("The disk that objects are kept on is full.") from error
         raise StorageUnavailable("The folder of objects cannot be used.") from error

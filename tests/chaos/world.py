@@ -159,10 +159,13 @@ class World:
     def holder(self, job: Submitted) -> Worker | None:
         """The worker that runs a job now."""
         row = self.judge.row(job)
-        if row["status"] != "running":
-            return None
-        pid = int(row["worker"].split(":")[1])
-        return next((worker for worker in self.of("gpu") if worker.pid == pid), None)
+        return self.attempted_by(job, row["attempt"]) if row["status"] == "running" else None
+
+    def attempted_by(self, job: Submitted, attempt: int) -> Worker | None:
+        """The worker of an attempt, where it still lives."""
+        starts = [e["data"] for e in self.judge.events(job) if e["type"] == "running"]
+        names = [start["worker"] for start in starts if start["attempt"] == attempt]
+        return next((w for w in self.of("gpu") if names and f":{w.pid}:" in names[0]), None)
 
     def calm(self) -> None:
         """Between two runs: no proxy does anything, no plan waits, every worker lives."""

@@ -3,7 +3,7 @@
 from random import Random
 
 from chaos.checks import Check, Fault, Told
-from chaos.parts import DEPLOYED, EMBEDDED
+from chaos.parts import DEPLOYED, EMBEDDED, until
 from chaos.wire import Cut, Link
 from chaos.world import World
 
@@ -16,10 +16,11 @@ def term(world: World, rng: Random) -> Told:
     moment = rng.choice([{"hold_s": rng.uniform(0, 0.8)}, {"late_s": rng.uniform(0, 0.02)}])
     plan = world.plan(at="jobs.succeed", number=15, to=target, **moment)
     job = world.submit(steps=STEPS, lr=rng.randint(1, 1000) / 1000)
-    world.judge.wait(job)
-    yield Check("the signal fell", world.struck_at(plan) is not None, target)
-    world.mend(ready=False)
     yield from world.judge.one_end(job)
+    yield Check("the signal fell", world.struck_at(plan) is not None, target)
+    told = world.attempted_by(job, 1)
+    if told and target != "child":
+        until(lambda: not told.alive, "the end of the worker that was told to")
     yield Check("a drain counts as no loss", world.judge.row(job)["lost"] == 0)
 
 

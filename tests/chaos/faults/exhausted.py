@@ -1,5 +1,6 @@
 """A full disk, and memory that is not there: a named error, and a worker that goes on."""
 
+import contextlib
 import os
 import resource
 import subprocess
@@ -43,12 +44,9 @@ def disk(world: World, rng: Random) -> Told:
 
 
 def _fill(path: Path) -> None:
-    with path.open("wb") as file:
-        try:
-            while file.write(b"\0" * 65536):
-                file.flush()
-        except OSError:
-            return
+    with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
 
 
 DISK = Fault(
