@@ -56,21 +56,22 @@ def list_workers() -> Response:
 @workers.post("/<name>/drain", operation_id="drainWorker", responses={200: WorkerView, **responses(404)})
 def drain_worker(path: WorkerPath) -> Response:
     """Have a worker put back what it runs, with a checkpoint, and take nothing more."""
-    _known(path.name)
+    _check_known(path.name)
     stores().jobs.drain(path.name, True)
     for job in stores().jobs.running():
         if job.worker == path.name:
             stores().progress.notice_cancel(job.id)  # look at the row: it says what is wanted
-    return answer(_known(path.name))
+    return answer(_worker(path.name))
 
 
 @workers.delete("/<name>/drain", operation_id="undrainWorker", responses={200: WorkerView, **responses(404)})
 def undrain_worker(path: WorkerPath) -> Response:
     """Let a drained worker take jobs again."""
-    worker = _known(path.name)
+    _check_known(path.name)
     stores().jobs.drain(path.name, False)
+    worker = _worker(path.name)
     service().ring(worker.queue or GPU_QUEUE, "undrain")
-    return answer(_known(path.name))
+    return answer(worker)
 
 
 def worker_list(stores: Stores, tenant_id: str) -> WorkerList:
@@ -88,15 +89,19 @@ def worker_list(stores: Stores, tenant_id: str) -> WorkerList:
     return WorkerList(items=items, board=board)
 
 
-def _known(name: str) -> WorkerView:
-    """Raises NotFound. While the board is dark a worker that runs nothing may still be drained by name."""
-    workers = worker_list(stores(), tenant_id())
-    for worker in workers.items:
-        if worker.name == name:
-            return worker
-    if workers.board and name not in stores().jobs.draining():
+def _check_known(name: str) -> None:
+    """Raises NotFound. While the board is dark a worker that runs nothing may still be named."""
+    known = worker_list(stores(), tenant_id())
+    names = {worker.name for worker in known.items} | stores().jobs.draining()
+    if known.board and name not in names:
         raise NotFound("There is no such worker.", field="name", expected="a name listed at /v1/workers")
-    return _view(name, None, [], tenant_id(), board=False, draining=name in stores().jobs.draining())
+
+
+def _worker(name: str) -> WorkerView:
+    known = worker_list(stores(), tenant_id())
+    draining = name in stores().jobs.draining()
+    unseen = _view(name, None, [], tenant_id(), board=known.board, draining=draining)
+    return next((worker for worker in known.items if worker.name == name), unseen)
 
 
 def _view(

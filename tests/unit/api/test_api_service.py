@@ -198,8 +198,19 @@ def test_the_openapi_document_is_valid_and_whole(client: FlaskClient, trial: Tri
     }
     routes = {rule.rule.replace("<", "{").replace(">", "}") for rule in trial.app.url_map.iter_rules()}
     assert {route for route in routes if route.startswith("/v1")} <= set(document["paths"])
-    problem = document["paths"]["/v1/jobs"]["post"]["responses"]["422"]["content"]
-    assert list(problem) == ["application/problem+json"]
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            problem = operation["responses"].get("422", {"content": {"application/problem+json": {}}})[
+                "content"
+            ]
+            assert list(problem) == ["application/problem+json"], operation["operationId"]
+    submit = document["paths"]["/v1/jobs"]["post"]
+    assert [parameter["name"] for parameter in submit["parameters"]] == ["Idempotency-Key"]
+    assert "507" in submit["responses"]
+    assert set(document["components"]["schemas"]["JobOptions"]["properties"]) >= {"priority", "webhook"}
+    operations = [way for path in document["paths"].values() for way in path.values()]
+    names = [operation["operationId"] for operation in operations]
+    assert len(names) == len(set(names))
 
 
 def test_the_browsable_page_needs_nothing_from_elsewhere(client: FlaskClient) -> None:
