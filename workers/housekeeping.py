@@ -18,7 +18,7 @@ from workers.queue import Doorbell
 from workers.webhooks import Deliveries
 
 LOCK = "housekeeping"
-LOCK_LEASE_S = 60.0
+SHORTEST_LOCK_S = 2.0
 LONGEST_PAUSE_S = 60.0
 MOST_RINGS = 1000
 
@@ -44,6 +44,8 @@ class Backoff:
 class Housekeeper:
     def __init__(self, stores: Stores, bell: Doorbell, settings: Settings) -> None:
         self._stores, self._bell, self._settings = stores, bell, settings
+        # Longer than a pass, yet soon over: a housekeeper that dies in a pass lets nobody else in until then.
+        self._lock_s = max(SHORTEST_LOCK_S, 2 * settings.housekeeping_s)
         self._backoffs = {queue: Backoff(settings.housekeeping_s) for queue in (GPU_QUEUE, CPU_QUEUE)}
 
     def run(self, ended: threading.Event) -> None:
@@ -52,7 +54,7 @@ class Housekeeper:
         _start("webhooks", self._send_webhooks, ended)
         while not ended.wait(self._settings.housekeeping_s):
             try:
-                with self._stores.locks.hold(LOCK, lease_s=LOCK_LEASE_S) as mine:
+                with self._stores.locks.hold(LOCK, lease_s=self._lock_s) as mine:
                     if mine:
                         self.tidy()
             except Exception as error:  # noqa: BLE001  a pass may fail, housekeeping does not end
