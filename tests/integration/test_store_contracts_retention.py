@@ -303,6 +303,14 @@ def test_two_collectors_never_hold_the_same_key(retention: Retention) -> None:
     assert retention.condemn(keys) == frozenset()
 
 
+def test_the_time_of_a_collector_begins_when_it_condemns(records: Records) -> None:
+    records.retention.mark([KEY])
+    long_ago(records, 2 * CONDEMNED_FOR_S)
+    assert records.retention.condemn([KEY]) == {KEY}
+    assert records.retention.marked(longer_than_s=-1) == ()
+    assert records.retention.condemn([KEY]) == frozenset()
+
+
 def test_what_a_dead_collector_condemned_is_taken_over(records: Records) -> None:
     retention = records.retention
     retention.mark([KEY])

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import faulty
 import pytest
+from worker_trial import SPEC, Trial
 
 from storage.memory import memory_stores
 from storage.records import Job, Status
@@ -77,6 +79,31 @@ def test_a_queued_job_whose_deadline_passed_fails_and_nobody_is_told(stores: Sto
     keeper(stores, tmp_path).tidy()
     assert stores.jobs.get("local", job.id).status is Status.FAILED
     assert not stores.progress.cancel_noticed(job.id)
+
+
+def test_a_worker_meets_the_deadline_of_its_job_long_before_it_renews(trial: Trial, tmp_path: Path) -> None:
+    options = JobOptions(finish_within_s=1.0)
+    job = trial.stores.jobs.add("local", "sample", SPEC, options=options)
+    ended = threading.Event()
+
+    def on_step(step: int) -> None:
+        trial.rings.append(("step", str(step)))
+        assert not ended.wait(0.01)
+
+    ends: list[Job | None] = []
+    slow = faulty.recipe(on_step, steps=10**9)
+    worker = threading.Thread(target=lambda: ends.append(trial.take(slow, lease_s=3600)))
+    worker.start()
+    try:
+        until(lambda: trial.rings)
+        housekeeper = keeper(trial.stores, tmp_path)
+        until(lambda: housekeeper.tidy() or trial.get(job).status.ended)
+        worker.join(30)
+    finally:
+        ended.set()
+        worker.join(30)
+    assert ends == [None]  # another owns the row
+    assert trial.get(job).status is Status.FAILED
 
 
 def test_other_jobs_are_left_alone(stores: Stores, tmp_path: Path) -> None:
