@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 import click
 
 from editq import embedded
+from editq.cli_jobs import jobs
+from editq.cli_operators import queues, workers
 from editq.demo import demo
 from editq.folder import AlreadyRunning, DataFolder
 from editq.processes import Interrupted
@@ -25,7 +27,8 @@ def _version() -> str:
 def main() -> None:
     """An asynchronous job queue for semantic image editing.
 
-    Data of the service that runs on this machine lie in .editq, or where EDITQ_DATA_DIR says.
+    Data of the service that runs on this machine lie in .editq, or where EDITQ_DATA_DIR says. The commands
+    for jobs, queues and workers ask that service, or the one at EDITQ_URL.
     """
 
 
@@ -63,12 +66,14 @@ editq is ready at {service.address}
 Draw a car, and look at the job:
   curl -s {service.address}/v1/jobs -H 'Content-Type: application/json' -d '{body}'
   curl -s '{service.address}/v1/jobs?limit=1'
+  editq jobs list
 
 Ctrl-C stops it.
 """
 
 
-main.add_command(demo)
+for command in (demo, jobs, queues, workers):
+    main.add_command(command)
 
 if __name__ == "__main__":
     main()

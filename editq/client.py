@@ -6,12 +6,15 @@
         job = client.wait(job["id"])
 
 Answers are the API's JSON as it is. A problem+json answer raises the error of its code (storage/errors.py),
-and a service that does not answer raises Unavailable.
+and a service that does not answer raises Unavailable. A submit or retry whose answer was lost is sent again
+under the same Idempotency-Key, so that it never makes two jobs.
 """
 
 import contextlib
 import ipaddress
+import random
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +22,16 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 import httpx
-from httpx_sse import EventSource, SSEError
+from httpx_sse import EventSource
 
+from editq.problems import check, plain_errors
 from storage.errors import EditqError, NotFound, Unavailable
-from storage.specs import EditSpec, InvertSpec, SampleSpec
+from storage.specs import EditSpec, InvertSpec, JobOptions, SampleSpec
 
 JSON = dict[str, Any]
 _POLL_S = 20.0  # one long poll; the service may answer earlier
 _SILENCE_S = 5.0  # of an event stream, after which the job is asked for
+_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 5.0  # between two tries of one request
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +51,12 @@ class Client:
         address: str = "http://127.0.0.1:8000",
         *,
         timeout_s: float = 30.0,
+        retry_s: float = 30.0,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
+        """`retry_s`: for how long a submit is tried again where the service is away or too busy."""
         self.address = address.rstrip("/")
+        self._retry_s = retry_s
         self._http = httpx.Client(
             base_url=self.address,
             timeout=timeout_s,
@@ -85,8 +93,36 @@ class Client:
     def model(self, name: str) -> JSON:
         return self._json("GET", f"/v1/models/{name}")
 
-    def submit(self, spec: SampleSpec | InvertSpec | EditSpec) -> JSON:
-        return self._json("POST", "/v1/jobs", json=spec.model_dump(mode="json", exclude_none=True))
+    def submit(
+        self,
+        spec: SampleSpec | InvertSpec | EditSpec,
+        *,
+        options: JobOptions | None = None,
+        idempotency_key: str | None = None,
+    ) -> JSON:
+        """The queued job. `options` replace those of the spec. The key is made here unless one is given:
+        the same key again, with the same spec, is the same job."""
+        asked = spec if options is None else spec.model_copy(update={"options": options})
+        body = asked.model_dump(mode="json", exclude_none=True)
+        return self._once("/v1/jobs", idempotency_key, json=body)
+
+    def jobs(
+        self, *, status: str | None = None, kind: str | None = None, limit: int | None = None
+    ) -> Iterator[JSON]:
+        """Newest first; all of them unless there is a limit. Pages are fetched as they are needed."""
+        asked = {"status": status, "kind": kind, "limit": min(limit or 100, 100)}
+        params = {name: value for name, value in asked.items() if value is not None}
+        found = 0
+        while True:
+            page = self._json("GET", "/v1/jobs", params=params)
+            for job in page["items"]:
+                if found == limit:
+                    return
+                found += 1
+                yield job
+            if page["next_cursor"] is None or found == limit:
+                return
+            params["cursor"] = page["next_cursor"]
 
     def get(self, job_id: str, *, wait_s: float = 0.0) -> JSON:
         """The job as it is; with `wait_s`, as soon as it has ended or so much time has passed."""
@@ -108,6 +144,52 @@ class Client:
     def cancel(self, job_id: str) -> JSON:
         return self._json("POST", f"/v1/jobs/{job_id}/cancel")
 
+    def stop(self, job_id: str) -> JSON:
+        """End an optimisation early, with its best so far."""
+        return self._json("POST", f"/v1/jobs/{job_id}/stop")
+
+    def retry(self, job_id: str, *, idempotency_key: str | None = None) -> JSON:
+        """The new job that does an ended one again."""
+        return self._once(f"/v1/jobs/{job_id}/retry", idempotency_key)
+
+    def set_priority(self, job_id: str, priority: str) -> JSON:
+        return self._json("PATCH", f"/v1/jobs/{job_id}", json={"priority": priority})
+
+    def explain(self, job_id: str) -> JSON:
+        """Why it waits, what it is doing, or how it ended: `text`, and `reasons` one by one."""
+        return self._json("GET", f"/v1/jobs/{job_id}/explain")
+
+    def history(self, job_id: str, *, after: int = 0) -> list[JSON]:
+        """Its changes of state, by number."""
+        return list(self._json("GET", f"/v1/jobs/{job_id}/history", params={"after": after})["items"])
+
+    def deliveries(self, job_id: str) -> list[JSON]:
+        """The webhook calls that its events asked for."""
+        return list(self._json("GET", f"/v1/jobs/{job_id}/deliveries")["items"])
+
+    def resend(self, job_id: str, delivery_id: str) -> JSON:
+        return self._json("POST", f"/v1/jobs/{job_id}/deliveries/{delivery_id}/resend")
+
+    def queues(self) -> list[JSON]:
+        return list(self._json("GET", "/v1/queues")["items"])
+
+    def pause(self, queue: str) -> JSON:
+        """Have nothing taken from a queue; what runs goes on."""
+        return self._json("POST", f"/v1/queues/{queue}/pause")
+
+    def resume(self, queue: str) -> JSON:
+        return self._json("POST", f"/v1/queues/{queue}/resume")
+
+    def workers(self) -> list[JSON]:
+        return list(self._json("GET", "/v1/workers")["items"])
+
+    def drain(self, worker: str) -> JSON:
+        """Have a worker put back what it runs, and take nothing more."""
+        return self._json("POST", f"/v1/workers/{worker}/drain")
+
+    def undrain(self, worker: str) -> JSON:
+        return self._json("DELETE", f"/v1/workers/{worker}/drain")
+
     def output(self, job_id: str, name: str) -> bytes:
         return self._request("GET", f"/v1/jobs/{job_id}/outputs/{name}").content
 
@@ -118,10 +200,10 @@ class Client:
         """
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
         timeout = httpx.Timeout(self._http.timeout.read, read=silence_s)
-        with _plain_errors():
+        with plain_errors():
             stream = self._http.stream("GET", f"/v1/jobs/{job_id}/events", headers=headers, timeout=timeout)
             with stream as answer:
-                _check(answer)
+                check(answer)
                 if answer.status_code == httpx.codes.NO_CONTENT:  # ended, and nothing new to tell
                     return
                 for event in EventSource(answer).iter_sse():
@@ -158,6 +240,20 @@ class Client:
             job = self.get(job_id) if not ended(job) else job
         yield job
 
+    def _once(self, path: str, key: str | None, **arguments: Any) -> JSON:
+        """Send a request that makes a job until it is answered. The key lets the service do it once."""
+        headers = {"Idempotency-Key": key or uuid.uuid4().hex}
+        deadline, pause_s = time.monotonic() + self._retry_s, _PAUSE_S
+        while True:
+            try:
+                return self._json("POST", path, headers=headers, **arguments)
+            except Unavailable as error:
+                wait_s = random.uniform(pause_s / 2, pause_s)
+                if error.status != Unavailable.status or time.monotonic() + wait_s > deadline:
+                    raise
+            time.sleep(wait_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
     def _json(self, method: str, path: str, **arguments: Any) -> JSON:
         answer = self._request(method, path, **arguments)
         try:
@@ -169,57 +265,14 @@ class Client:
         return body
 
     def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        with _plain_errors():
+        with plain_errors():
             answer = self._http.request(method, path, **arguments)
-        _check(answer)
+        check(answer)
         return answer
 
 
 def ended(job: Mapping[str, Any]) -> bool:
     return job["status"] in ("succeeded", "failed", "canceled")
-
-
-def error_for(code: str, detail: str, *, status: int, field: str | None, expected: str | None) -> EditqError:
-    """The error of this code; one that this version does not know is an EditqError that keeps the code."""
-    kinds = {kind.code: kind for kind in _descendants(EditqError)}
-    kind: type[EditqError] = kinds.get(code) or type(
-        "UnknownError", (EditqError,), {"code": code, "status": status}
-    )
-    return kind(detail, field=field, expected=expected)
-
-
-def _descendants(kind: type[EditqError]) -> Iterator[type[EditqError]]:
-    for child in kind.__subclasses__():
-        if child.__module__ == EditqError.__module__:
-            yield child
-        yield from _descendants(child)
-
-
-def _check(answer: httpx.Response) -> None:
-    if answer.is_success:
-        return
-    answer.read()
-    try:
-        problem = answer.json()
-    except ValueError:
-        problem = None
-    if not isinstance(problem, dict) or "code" not in problem:
-        problem = {"code": "unavailable", "detail": f"{answer.url} answered {answer.status_code}"}
-    raise error_for(
-        str(problem["code"]),
-        str(problem.get("detail", "")),
-        status=answer.status_code,
-        field=problem.get("field"),
-        expected=problem.get("expected"),
-    )
-
-
-@contextlib.contextmanager
-def _plain_errors() -> Iterator[None]:
-    try:
-        yield
-    except (httpx.HTTPError, SSEError) as error:
-        raise Unavailable(f"the service does not answer: {error or type(error).__name__}") from error
 
 
 def _is_loopback(address: str) -> bool:

@@ -22,7 +22,7 @@ from editq.folder import DataFolder
 from editq.processes import Child, Interrupted, Signals, spawn, stop
 from storage.records import CPU_QUEUE, GPU_QUEUE
 
-_LOOPBACK = "127.0.0.1"
+_LOOPBACK, _LOOPBACK_NETWORK = "127.0.0.1", "127.0.0.0/8"
 _API_PORT = 8000
 _VALKEY_PORT = 16379
 _START_S = 60.0
@@ -186,6 +186,9 @@ def _environment(folder: DataFolder, environ: Mapping[str, str]) -> dict[str, st
     env.setdefault("EDITQ_HOST", _LOOPBACK)
     env.setdefault("EDITQ_PORT", str(_API_PORT))
     env.setdefault("EDITQ_DATABASE_URL", f"sqlite:///{folder.path / 'editq.db'}")
+    if "EDITQ_WEBHOOK_SECRET" not in env:
+        env["EDITQ_WEBHOOK_SECRET"] = folder.webhook_secret()
+    env.setdefault("EDITQ_WEBHOOK_NETWORKS", _LOOPBACK_NETWORK)  # receivers of this machine's own
     env["EDITQ_DATA_DIR"] = str(folder.path)
     env["PYTHONUNBUFFERED"] = "1"
     return env

@@ -1,9 +1,11 @@
 """The data folder of an embedded service: who runs in it now, and what a killed run left there."""
 
+import base64
 import contextlib
 import fcntl
 import json
 import os
+import secrets
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -91,6 +93,17 @@ class DataFolder:
                 raise AlreadyRunning(None)
             time.sleep(0.2)
         return None
+
+    def webhook_secret(self) -> str:
+        """What webhooks are signed with: made once, for its owner alone. Only the lock's holder asks."""
+        path = self.path / "webhook_secret"
+        if not path.exists():
+            draft = path.with_suffix(".new")
+            draft.unlink(missing_ok=True)
+            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode() + "\n")
+            draft.replace(path)
+        return path.read_text().strip()
 
     def read(self) -> dict[str, Any]:
         """The state file; empty where there is none, or none that can be read."""

@@ -111,7 +111,7 @@ def test_redis_postgres_and_s3_of_the_users_own_are_used_by_environment_alone(
     said = finish(demo, timeout_s=120)
     assert demo.returncode == 0, said
     assert (place.path.parent / "demo-out" / "summary.json").exists()
-    assert {path.name for path in place.path.iterdir()} <= {"logs", "service.lock", "cache"}
+    assert {path.name for path in place.path.iterdir()} <= {"logs", "service.lock", "cache", "webhook_secret"}
     assert place.processes() == []
 
 

@@ -9,13 +9,13 @@ from PIL import Image as Pillow
 
 from api.app import create_app
 from editq import Client
-from editq.client import error_for
+from editq.problems import error_for
 from storage import errors
 from storage.memory import memory_stores
 from storage.objects import output_key
-from storage.records import LOCAL_TENANT, SYSTEM_TENANT, Model, ObjectRef, Part, new_id
+from storage.records import LOCAL_TENANT, SYSTEM_TENANT, Model, ObjectRef, Part, Priority, new_id
 from storage.settings import Settings
-from storage.specs import InvertSpec, SampleSpec
+from storage.specs import InvertSpec, JobOptions, SampleSpec, Webhook
 
 
 @pytest.fixture
@@ -29,8 +29,13 @@ def stores():
 
 
 @pytest.fixture
-def client(stores):
-    app = create_app(Settings(), stores, lambda queue, job_id: None)
+def app(stores):
+    secret = "whsec_" + "c2VjcmV0" * 5
+    return create_app(Settings(webhook_secret=secret), stores, lambda queue, job_id: None)
+
+
+@pytest.fixture
+def client(app):
     with Client("http://127.0.0.1", transport=httpx.WSGITransport(app)) as client:
         yield client
 
@@ -107,6 +112,112 @@ def test_following_ends_with_the_ended_job(client, stores, claim):
     stores.jobs.succeed(claim(), {}, {"seconds": 2.0})
     last = list(updates)[-1]
     assert (last["status"], last["result"]["seconds"]) == ("succeeded", 2.0)
+
+
+def test_an_optimisation_is_stopped_put_first_explained_and_done_again(client, stores, claim):
+    options = JobOptions(priority=Priority.BULK, finish_within_s=60)
+    job = client.submit(SampleSpec(), options=options)
+    assert (job["priority"], job["finish_by"] is not None) == ("bulk", True)
+    assert client.set_priority(job["id"], "interactive")["priority"] == "interactive"
+    with pytest.raises(errors.NothingToStop):
+        client.stop(job["id"])
+    claimed = claim()
+    assert client.stop(job["id"])["stop_requested"] is True
+    with pytest.raises(errors.JobNotEnded):
+        client.retry(job["id"])
+    assert "stop_requested" in [reason["code"] for reason in client.explain(job["id"])["reasons"]]
+    stores.jobs.fail(claimed, {"code": "non_finite", "detail": "..."})
+    assert [event["type"] for event in client.history(job["id"])][-1] == "failed"
+    assert len(client.history(job["id"], after=2)) == len(client.history(job["id"])) - 2
+    again = client.retry(job["id"])
+    assert (again["retry_of"], again["priority"]) == (job["id"], "interactive")
+
+
+def test_all_jobs_are_listed_page_after_page(client):
+    ids = [client.submit(SampleSpec(seed=seed))["id"] for seed in range(105)]
+    assert [job["id"] for job in client.jobs()] == ids[::-1]
+    assert [job["id"] for job in client.jobs(limit=3)] == ids[:-4:-1]
+    assert [job["id"] for job in client.jobs(limit=102)] == ids[:2:-1]
+    assert list(client.jobs(status="failed")) == []
+
+
+def test_queues_and_workers_are_paused_and_drained(client, stores):
+    stores.progress.present({"name": "host:1:gpu", "queue": "gpu"}, ttl_s=60)
+    assert client.pause("gpu")["paused"] is True
+    assert [queue["paused"] for queue in client.queues()] == [True]
+    assert client.resume("gpu")["paused"] is False
+    assert client.drain("host:1:gpu")["state"] == "draining"
+    assert client.undrain("host:1:gpu")["state"] == "ready"
+    assert [worker["name"] for worker in client.workers()] == ["host:1:gpu"]
+    with pytest.raises(errors.NotFound):
+        client.drain("host:2:gpu")
+
+
+def test_deliveries_are_listed_and_sent_again(client, stores):
+    hook = Webhook(url="https://example.org/x", events=("canceled",))
+    job = client.submit(SampleSpec(), options=JobOptions(webhook=hook))
+    client.cancel(job["id"])
+    (delivery,) = client.deliveries(job["id"])
+    assert (delivery["status"], delivery["type"]) == ("pending", "job.canceled")
+    (due,) = stores.outbox.due(lease_s=30)
+    stores.outbox.delivered(due)
+    assert client.resend(job["id"], delivery["id"])["status"] == "pending"
+
+
+class Unreliable(httpx.BaseTransport):
+    """Passes requests on, but loses answers: to an error of the wire, or to the status of some proxy."""
+
+    def __init__(self, inner, losses):
+        self._inner = inner
+        self._losses = list(losses)
+        self.keys = []
+
+    def handle_request(self, request):
+        self.keys.append(request.headers.get("Idempotency-Key"))
+        answer = self._inner.handle_request(request)
+        if not self._losses:
+            return answer
+        loss = self._losses.pop(0)
+        if isinstance(loss, int):
+            return httpx.Response(loss, text="busy")
+        raise loss
+
+
+@pytest.mark.parametrize(
+    "loss", [httpx.ReadTimeout("lost"), httpx.ReadError("reset"), httpx.ConnectError("away"), 502, 503]
+)
+def test_a_submit_whose_answer_was_lost_is_sent_again_and_never_makes_two_jobs(app, stores, loss):
+    wire = Unreliable(httpx.WSGITransport(app), [loss, loss])
+    with Client("http://127.0.0.1", transport=wire) as client:
+        job = client.submit(SampleSpec())
+        assert len(set(wire.keys)) == 1
+        assert len(wire.keys) == 3
+        assert [kept.id for kept in stores.jobs.list("local").items] == [job["id"]]
+        assert client.submit(SampleSpec())["id"] != job["id"]  # asked for twice, it is two jobs
+
+
+def test_a_key_of_ones_own_names_one_job(client):
+    first = client.submit(SampleSpec(seed=1), idempotency_key="order-17")
+    assert client.submit(SampleSpec(seed=1), idempotency_key="order-17")["id"] == first["id"]
+    with pytest.raises(errors.KeyReused):
+        client.submit(SampleSpec(seed=2), idempotency_key="order-17")
+
+
+def test_trying_again_has_an_end_and_is_not_for_what_is_wrong(app):
+    wire = Unreliable(httpx.WSGITransport(app), [503] * 99)
+    with Client("http://127.0.0.1", transport=wire, retry_s=0.5) as client:
+        with pytest.raises(errors.Unavailable):
+            client.submit(SampleSpec())
+        assert 1 < len(wire.keys) < 10
+    wire = Unreliable(httpx.WSGITransport(app), [])
+    with Client("http://127.0.0.1", transport=wire) as client, pytest.raises(errors.ModelNotFound):
+        client.submit(SampleSpec(model="boats"))
+    assert len(wire.keys) == 1
+
+
+def test_an_address_that_is_none_is_not_tried_again():
+    with Client("localhost") as client, pytest.raises(errors.InvalidInput):
+        client.submit(SampleSpec())
 
 
 def test_waiting_has_an_end(client):

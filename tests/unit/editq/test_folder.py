@@ -1,5 +1,6 @@
 """One service per data folder, told apart from what a killed run left there."""
 
+import base64
 import json
 import os
 import stat
@@ -8,6 +9,7 @@ import sys
 
 import pytest
 
+from editq.embedded import _environment
 from editq.folder import AlreadyRunning, DataFolder
 from editq.processes import spawn, stop
 
@@ -115,3 +117,24 @@ def test_only_a_folder_of_our_own_is_closed(tmp_path, monkeypatch):
     for folder, left in ((ours, 0o700), (theirs, 0o755)):
         with folder.held():
             assert rights(folder.path) == left
+
+
+def test_the_secret_of_webhooks_is_made_once_for_its_owner_alone(folder):
+    with folder.held():
+        secret = folder.webhook_secret()
+        assert folder.webhook_secret() == secret
+    path = folder.path / "webhook_secret"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert secret.startswith("whsec_")
+    assert len(base64.b64decode(secret.removeprefix("whsec_"))) == 32
+
+
+def test_the_service_signs_with_that_secret_unless_it_is_given_one(folder):
+    with folder.held():
+        ours = _environment(folder, {})
+        theirs = _environment(
+            folder, {"EDITQ_WEBHOOK_SECRET": "whsec_x", "EDITQ_WEBHOOK_NETWORKS": "10.0.0.0/8"}
+        )
+    assert ours["EDITQ_WEBHOOK_SECRET"] == folder.webhook_secret()
+    assert ours["EDITQ_WEBHOOK_NETWORKS"] == "127.0.0.0/8"
+    assert (theirs["EDITQ_WEBHOOK_SECRET"], theirs["EDITQ_WEBHOOK_NETWORKS"]) == ("whsec_x", "10.0.0.0/8")

@@ -1,0 +1,101 @@
+"""Jobs, queues and workers as tables for a terminal."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from editq.live import describe
+
+JSON = Mapping[str, Any]
+_COUNTS = ("failures", "outages", "out_of_memory", "lost", "drains")
+
+
+def jobs_table(jobs: Iterable[JSON], now: datetime | None = None) -> Table:
+    table = _table("id", "kind", "status", "priority", "submitted")
+    table.add_column("", overflow="fold")
+    for job in jobs:
+        submitted = _ago(job["created_at"], now or datetime.now(UTC))
+        table.add_row(job["id"], job["kind"], job["status"], job["priority"], submitted, _note(job))
+    return table
+
+
+def job_table(job: JSON) -> Table:
+    """One job, a line for each thing that there is to say of it."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in _lines(job):
+        if value not in (None, "", [], {}):
+            table.add_row(name, str(value))
+    return table
+
+
+def queues_table(queues: Iterable[JSON], now: datetime | None = None) -> Table:
+    table = _table("queue", "state", "queued", "eligible", "running", "oldest")
+    for queue in queues:
+        state = "paused" if queue["paused"] else "open"
+        counts = (str(queue[name]) for name in ("queued", "eligible", "running"))
+        oldest = queue["oldest_created_at"]
+        table.add_row(queue["name"], state, *counts, _ago(oldest, now or datetime.now(UTC)) if oldest else "")
+    return table
+
+
+def workers_table(workers: Iterable[JSON]) -> Table:
+    table = _table("worker", "queue", "state", "device")
+    table.add_column("runs", overflow="fold")
+    for worker in workers:
+        runs = [*worker["jobs"], *([f"{worker['others']} of others"] if worker["others"] else [])]
+        queue, device = worker["queue"] or "", worker["device"] or ""
+        table.add_row(worker["name"], queue, worker["state"], device, ", ".join(runs))
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE, pad_edge=False, header_style="dim")
+    for column in columns:
+        table.add_column(column, no_wrap=True)
+    return table
+
+
+def _note(job: JSON) -> str:
+    """The one thing worth a word in a list."""
+    if job["error"]:
+        return str(job["error"].get("code", ""))
+    if job["status"] == "running":
+        asked = "canceling, " if job["cancel_requested"] else "stopping, " if job["stop_requested"] else ""
+        return asked + describe(dict(job))
+    return "stopped early" if job["result"].get("stopped_early") else ""
+
+
+def _lines(job: JSON) -> Iterable[tuple[str, Any]]:
+    counts = ", ".join(f"{job[name]} {name}" for name in _COUNTS if job[name])
+    error = job["error"] or {}
+    yield "id", job["id"]
+    yield "kind", job["kind"]
+    yield "status", describe(dict(job))
+    yield "priority", job["priority"]
+    yield "model", job["spec"].get("model")
+    yield "submitted", job["created_at"]
+    yield "started", job["started_at"]
+    yield "ended", job["ended_at"]
+    yield "start by", job["start_by"]
+    yield "finish by", job["finish_by"]
+    yield "attempts", f"{job['attempt']}" + (f" ({counts})" if counts else "") if job["attempt"] else None
+    yield "worker", job["worker"]
+    yield "asked to", " ".join(deed for deed in ("cancel", "stop") if job[f"{deed}_requested"])
+    yield "retry of", job["retry_of"]
+    yield "webhook", (job["webhook"] or {}).get("url")
+    yield "error", f"{error.get('code')}: {error.get('detail')}" if error else None
+    yield from job["result"].items()
+    yield "outputs", ", ".join(job["outputs"]) or ("expired" if job["outputs_expired_at"] else None)
+
+
+def _ago(moment: str, now: datetime) -> str:
+    seconds = max(0.0, (now - datetime.fromisoformat(moment)).total_seconds())
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return f"{seconds:.0f} s ago"
