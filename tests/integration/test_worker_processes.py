@@ -5,31 +5,20 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from tiny_model import SIZE_PX, make_tiny_model
+from tiny_model import SIZE_PX
 from worker_plant import Plant, gpu, upload_noise
 
 from storage.masks import decode_mask
-from storage.migrate import migrate
 from storage.records import Job, Status
-from workers.release import register_models
 
 STEPS = 150
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
 def plant(tmp_path_factory: pytest.TempPathFactory, valkey_url: str) -> Iterator[Plant]:
-    folder = tmp_path_factory.mktemp("plant")
-    make_tiny_model(folder / "pretrained")
-    plant = Plant(folder, valkey_url)
-    migrate(plant.settings.database_url)
-    register_models(plant.stores, folder / "pretrained")
-    try:
-        plant.start("cpu")
-        plant.start("gpu")
+    with Plant.opened(tmp_path_factory.mktemp("plant"), valkey_url) as plant:
         yield plant
-    finally:
-        plant.stop()
-        plant.broker.flushall()
 
 
 @pytest.fixture(scope="module")

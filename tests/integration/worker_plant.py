@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,19 @@ from typing import Any
 import numpy as np
 import redis
 from PIL import Image as Pillow
+from tiny_model import make_tiny_model
 
+from storage.migrate import migrate
 from storage.objects import image_key
 from storage.records import Image, Job, Status, new_id
 from storage.settings import Settings
 from storage.stores import Stores, open_stores
 from workers.queue import Doorbell
+from workers.release import register_models
 
-WAIT_S = 40.0
-COMMAND = (sys.executable, "-m", "celery", "-A", "workers.celery_app", "worker", "--loglevel", "INFO")
+WAIT_S = 100.0  # by far enough, also where many tests share two cores
+CELERY = (sys.executable, "-m", "celery", "-A", "workers.celery_app", "worker", "--loglevel", "INFO")
+COMMAND = (*CELERY, "--without-mingle", "--without-gossip")
 ROOT = Path(__file__).parents[2]
 
 
@@ -48,6 +52,7 @@ class Worker:
 class Plant:
     folder: Path
     redis_url: str
+    others: dict[str, Any] = field(default_factory=dict)  # settings that differ from those below
     workers: list[Worker] = field(default_factory=list)
     stores: Stores = field(init=False)
     bell: Doorbell = field(init=False)
@@ -57,12 +62,13 @@ class Plant:
         members = {
             "data_dir": self.folder,
             "redis_url": self.redis_url,
-            "lease_s": 2.0,
+            "lease_s": 5.0,  # importing torch keeps all threads from running, for a while
             "housekeeping_s": 0.3,
             "presence_s": 1.0,
             "checkpoint_s": 0.1,
             "device": "cpu",
             "threads": 1,
+            **self.others,
         }
         self.environ = {f"EDITQ_{name.upper()}": str(value) for name, value in members.items()}
         self.settings = Settings(**members)  # type: ignore[arg-type]
@@ -70,13 +76,30 @@ class Plant:
         self.bell = Doorbell(self.redis_url)
         self.broker = redis.Redis.from_url(self.redis_url)
 
-    def start(self, queue: str) -> Worker:
+    @classmethod
+    @contextlib.contextmanager
+    def opened(cls, folder: Path, redis_url: str, **others: Any) -> Iterator["Plant"]:
+        """With a database, a tiny model, a worker for each queue, and a broker that holds nothing."""
+        make_tiny_model(folder / "pretrained")
+        plant = cls(folder, redis_url, others)
+        plant.broker.flushall()
+        migrate(plant.settings.database_url)
+        register_models(plant.stores, folder / "pretrained")
+        try:
+            plant.start("cpu")
+            plant.start("gpu")
+            yield plant
+        finally:
+            plant.broker.flushall()
+            plant.stop()
+
+    def start(self, queue: str, *options: str, **environ: str) -> Worker:
         log = self.folder / f"{queue}-{len(self.workers)}.log"
-        command = (*COMMAND, "-Q", queue, "--hostname", f"{queue}@%h", "--without-mingle", "--without-gossip")
+        command = (*COMMAND, "-Q", queue, "--hostname", f"{queue}@%h", *options)
         with log.open("wb") as file:
             process = subprocess.Popen(
                 command,
-                env=os.environ | self.environ,
+                env=os.environ | self.environ | environ,
                 cwd=ROOT,
                 stdout=file,
                 stderr=file,
