@@ -2,7 +2,6 @@
 
 import time
 
-import pytest
 from conftest import Records
 from job_steps import claimed, elapse, options, take
 from sqlalchemy import insert, text
@@ -224,10 +223,3 @@ def test_a_claim_reads_no_more_of_a_long_queue_than_of_a_short_one(database: Dat
     tenants = [take(jobs).job.tenant_id for _ in range(9)]
     assert tenants == ["tenant-0", "tenant-1", "tenant-2"] * 3
     assert time.monotonic() - began < 9 * 0.5
-
-
-@pytest.mark.parametrize("rank", [-1, 3])
-def test_there_are_three_classes(database: Database, rank: int) -> None:
-    job = SqlJobs(database).add("local", "edit", {})
-    with pytest.raises(Exception, match="priority_known"), database.write() as connection:
-        connection.execute(text(f"UPDATE jobs SET priority = {rank} WHERE id = :id"), {"id": job.id})

@@ -1,6 +1,7 @@
 """What the databases themselves refuse, how they are opened, and how they are away."""
 
 import pytest
+from job_steps import options
 from servers import free_port
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
@@ -13,6 +14,8 @@ from storage.locks import SqlLocks
 from storage.records import Status
 from storage.settings import Settings
 from storage.stores import open_stores
+
+HOOK = {"url": "https://example.org/hook", "events": ["queued"]}
 
 
 @pytest.mark.parametrize(
@@ -36,6 +39,14 @@ from storage.stores import open_stores
         "attempt = -1",
         "lost = -1",
         "failures = NULL",
+        "priority = 3",
+        "priority = -1",
+        "outages = -1",
+        "out_of_memory = -1",
+        "drains = -1",
+        "losses = NULL",
+        "stop_requested = NULL",
+        "outputs_expired_at = 1",  # of a job that has not ended
         "tenant_id = NULL",
     ],
 )
@@ -52,6 +63,22 @@ def test_the_database_refuses_events_of_no_job_or_of_the_same_number(database: D
     for job_id, number in ((job.id, 1), (job.id, 0), ("nobody", 1)):
         with pytest.raises(IntegrityError), database.write() as connection:
             connection.execute(insert, {"job": job_id, "number": number})
+
+
+def test_the_database_refuses_a_second_call_for_an_event(database: Database) -> None:
+    job = SqlJobs(database).add("local", "edit", {}, options=options(webhook=HOOK))
+    columns = "id, tenant_id, job_id, event_number, type, url, body, status, next_at, created_at"
+    values = ":id, 'local', :job, :number, 'x', 'y', 'z', :status, 1, 1"
+    for changed in (
+        {},  # event 1 has one
+        {"number": 2, "id": f"{job.id}-1"},
+        {"number": 2, "status": "lost"},
+        {"number": 2, "status": "delivered"},  # when?
+        {"number": 2, "job": "nobody"},
+    ):
+        row = {"id": "another", "job": job.id, "number": 1, "status": "pending"} | changed
+        with pytest.raises(IntegrityError), database.write() as connection:
+            connection.execute(text(f"INSERT INTO deliveries ({columns}) VALUES ({values})"), row)
 
 
 def test_the_clock_is_the_databases(database: Database) -> None:
@@ -141,6 +168,8 @@ def test_the_stores_of_the_settings_are_opened(sqlite_url: str, tmp_path: object
     with stores.locks.hold("x", lease_s=1) as held:
         assert held
     assert stores.jobs.position(job) == 0
+    assert stores.outbox.list("local", job.id) == ()
+    assert stores.retention.marked(longer_than_s=0) == ()
 
 
 @pytest.mark.parametrize("url", ["mysql://a/b", "sqlite://", "sqlite:///:memory:"])
