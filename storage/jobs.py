@@ -239,7 +239,7 @@ class SqlJobs(SqlQueues):
             cause = "lease expired"
             return transitions.lose(job, now, reason="lease_expired", cause=cause, max_lost=max_lost)
 
-        return self._sweep(and_(RUNNING, JOBS.c.lease_until < self._now), decide)
+        return self._sweep(and_(RUNNING, JOBS.c.lease_until < moment(self._now)), decide)
 
     def release(self, worker: str, pid: int, *, cause: str, max_lost: int) -> tuple[Job, ...]:
         def decide(job: Job, now: float) -> Change:
@@ -248,8 +248,9 @@ class SqlJobs(SqlQueues):
         return self._sweep(and_(RUNNING, JOBS.c.worker == worker, JOBS.c.worker_pid == pid), decide)
 
     def overdue(self) -> tuple[Job, ...]:
-        not_begun = and_(QUEUED, JOBS.c.started_at.is_(None), JOBS.c.start_by < self._now)
-        not_finished = and_(JOBS.c.ended_at.is_(None), JOBS.c.finish_by < self._now)
+        now = moment(self._now)
+        not_begun = and_(QUEUED, JOBS.c.started_at.is_(None), JOBS.c.start_by < now)
+        not_finished = and_(JOBS.c.ended_at.is_(None), JOBS.c.finish_by < now)
         return self._sweep(not_begun, transitions.overdue) + self._sweep(not_finished, transitions.overdue)
 
     def events(self, tenant_id: str, job_id: str, *, after: int = 0) -> tuple[Event, ...]:
@@ -287,8 +288,8 @@ class SqlJobs(SqlQueues):
         query = select(JOBS).where(condition).limit(_SWEPT_AT_ONCE)
         while True:
             with self._database.write() as connection:
-                now = connection.execute(select(self._now)).scalar_one()
                 rows = connection.execute(query.with_for_update(skip_locked=True)).all()
+                now = connection.execute(select(self._now)).scalar_one()
                 for job in map(job_of, rows):
                     changed.append(apply(connection, self._now, job, decide(job, now)))
             if len(rows) < _SWEPT_AT_ONCE:

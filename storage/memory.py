@@ -205,7 +205,7 @@ class MemoryLocks:
 
 def memory_stores() -> Stores:
     from storage.memory_outbox import MemoryOutbox
-    from storage.memory_retention import MemoryRetention
+    from storage.memory_retention import MemoryRetention  # imports this module
 
     jobs = MemoryJobs()
     library = MemoryLibrary(jobs)
