@@ -76,10 +76,13 @@ class Garbage:
 
     def mark(self) -> None:
         """Look through the whole store."""
-        retention = self._stores.retention
+        retention, seen, marked = self._stores.retention, 0, 0
         for keys in batches(self._stores.objects.list("")):
             # weights that the environment names are in no record
-            retention.mark(retention.unneeded(keys) - {self._settings.perceptual_weights})
+            unneeded = retention.unneeded(keys) - {self._settings.perceptual_weights}
+            retention.mark(unneeded)
+            seen, marked = seen + len(keys), marked + len(unneeded)
+        log.info("garbage: of %d objects, %d are needed by no record", seen, marked)
 
     def collect(self) -> None:
         """Remove what has been marked for the grace period and is still unneeded."""
