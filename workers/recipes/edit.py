@@ -54,8 +54,8 @@ class Start:
         """What later checkpoints carry so that it is not looked for again."""
         if self.psnr_db is None:
             return {}
-        figures = {"psnr_db": torch.tensor(self.psnr_db), "inversion_steps": torch.tensor(self.steps)}
-        return {"w_plus": self.w_plus.cpu()} | figures
+        psnr_db = torch.tensor(self.psnr_db, dtype=torch.float64)  # to the same bits
+        return {"w_plus": self.w_plus.cpu(), "psnr_db": psnr_db, "inversion_steps": torch.tensor(self.steps)}
 
 
 @dataclass(frozen=True)

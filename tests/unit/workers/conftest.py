@@ -1,11 +1,17 @@
+import io
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image as Pillow
+from recipe_trial import upload
 from tiny_model import make_tiny_model
 from worker_trial import Trial
 
 from storage.memory import memory_stores
 from storage.settings import Settings
+from workers.release import register_models
 
 
 @pytest.fixture
@@ -19,3 +25,21 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pretrained")
     make_tiny_model(folder)
     return folder
+
+
+@pytest.fixture
+def plant(trial: Trial, pretrained: Path) -> Trial:
+    """A trial that has the small model."""
+    torch.set_num_threads(1)
+    trial.settings = trial.settings.model_copy(update={"threads": 1})
+    register_models(trial.stores, pretrained)
+    return trial
+
+
+@pytest.fixture
+def picture(plant: Trial) -> str:
+    """The id of an upload."""
+    buffer = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 48, 3), dtype=np.uint8)
+    Pillow.fromarray(pixels).save(buffer, "PNG")
+    return upload(plant, buffer.getvalue(), "picture", (48, 40))

@@ -2,65 +2,16 @@
 
 import io
 import json
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from PIL import Image as Pillow
-from safetensors.torch import load
+from recipe_trial import RELABEL, output, pixels, tensor, upload, work
 from tiny_model import PARTS, SIZE_PX
 from worker_trial import Trial
 
 from storage.masks import decode_mask, encode_mask
-from storage.objects import image_key
-from storage.records import Image, Job, Part, Status, new_id
-from workers.bench import recipe_for
-from workers.release import register_models
-
-RELABEL = [{"op": "relabel", "part": "rim", "into": "tyre"}]
-
-
-@pytest.fixture
-def plant(trial: Trial, pretrained: Path) -> Trial:
-    torch.set_num_threads(1)
-    trial.settings = trial.settings.model_copy(update={"threads": 1})
-    register_models(trial.stores, pretrained)
-    return trial
-
-
-def upload(trial: Trial, data: bytes, role: Any, size: tuple[int, int]) -> str:
-    ref = trial.stores.objects.put(image_key("local", new_id() * 2), data, "image/png")
-    return trial.stores.library.add_image(Image(new_id(), "local", role, ref, *size, None, 0.0)).id
-
-
-@pytest.fixture
-def picture(plant: Trial) -> str:
-    buffer = io.BytesIO()
-    pixels = np.random.default_rng(0).integers(0, 255, (40, 48, 3), dtype=np.uint8)
-    Pillow.fromarray(pixels).save(buffer, "PNG")
-    return upload(plant, buffer.getvalue(), "picture", (48, 40))
-
-
-def work(trial: Trial, kind: str, **spec: Any) -> Job:
-    job = trial.stores.jobs.add("local", kind, {"kind": kind, "model": "cars", **spec})
-    trial.take(recipe_for(kind), lease_s=30)
-    return trial.get(job)
-
-
-def output(trial: Trial, job: Job, name: str) -> bytes:
-    return trial.stores.objects.get(job.outputs[name])
-
-
-def pixels(data: bytes) -> bytes:
-    with Pillow.open(io.BytesIO(data)) as image:
-        return image.tobytes()
-
-
-def tensor(trial: Trial, job: Job, name: str) -> torch.Tensor:
-    return load(output(trial, job, f"{name}.safetensors"))[name]
+from storage.records import Part, Status
 
 
 def test_sample(plant: Trial) -> None:
@@ -167,37 +118,3 @@ def test_an_inversion_that_has_not_succeeded_is_refused(plant: Trial) -> None:
     job = work(plant, "edit", inversion=failed.id, mask_operations=RELABEL)
     assert job.error is not None
     assert (job.error["code"], job.error["field"]) == ("invalid_input", "inversion")
-
-
-@pytest.mark.parametrize("stop_at", [3, 7])
-def test_an_edit_goes_on_after_a_drain_to_the_same_bits(
-    plant: Trial, picture: str, stop_at: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Drained while it inverts, and while it edits."""
-    spec = {"image": picture, "inversion_steps": 5, "steps": 5, "mask_operations": RELABEL}
-    whole = work(plant, "edit", **spec)
-    assert whole.status is Status.SUCCEEDED, whole.error
-    publish = plant.stores.progress.publish
-    steps: list[int] = []
-
-    def drain_at(stop: int) -> Callable[..., None]:
-        def listening(job_id: str, message: Any) -> None:
-            publish(job_id, message)
-            if message["type"] == "progress":
-                steps.append(message["step"])
-                if message["step"] == stop:
-                    plant.drain.ask()
-
-        return listening
-
-    monkeypatch.setattr("workers.follow.PUBLISH_EVERY_S", 0.0)
-    monkeypatch.setattr(plant.stores.progress, "publish", drain_at(stop_at))
-    drained = work(plant, "edit", **spec)
-    assert drained.status is Status.QUEUED
-    plant.drain.requested = False
-    plant.take(recipe_for("edit"), lease_s=30)
-    resumed = plant.get(drained)
-    assert resumed.status is Status.SUCCEEDED, resumed.error
-    assert steps == list(range(1, 11))
-    assert torch.equal(tensor(plant, resumed, "delta_w"), tensor(plant, whole, "delta_w"))
-    assert resumed.result["inversion_psnr_db"] == pytest.approx(whole.result["inversion_psnr_db"])

@@ -1,0 +1,44 @@
+"""Jobs of the real recipes on a tiny model, in a Trial."""
+
+import io
+from typing import Any
+
+import torch
+from PIL import Image as Pillow
+from safetensors.torch import load
+from worker_trial import Trial
+
+from storage.objects import image_key
+from storage.records import Image, Job, new_id
+from workers.bench import recipe_for
+
+RELABEL = [{"op": "relabel", "part": "rim", "into": "tyre"}]
+
+
+def upload(trial: Trial, data: bytes, role: Any, size: tuple[int, int]) -> str:
+    ref = trial.stores.objects.put(image_key("local", new_id() * 2), data, "image/png")
+    return trial.stores.library.add_image(Image(new_id(), "local", role, ref, *size, None, 0.0)).id
+
+
+def submit(trial: Trial, kind: str, **spec: Any) -> Job:
+    return trial.stores.jobs.add("local", kind, {"kind": kind, "model": "cars", **spec})
+
+
+def work(trial: Trial, kind: str, **spec: Any) -> Job:
+    """A job submitted, and taken once."""
+    job = submit(trial, kind, **spec)
+    trial.take(recipe_for(kind), lease_s=30)
+    return trial.get(job)
+
+
+def output(trial: Trial, job: Job, name: str) -> bytes:
+    return trial.stores.objects.get(job.outputs[name])
+
+
+def pixels(data: bytes) -> bytes:
+    with Pillow.open(io.BytesIO(data)) as image:
+        return image.tobytes()
+
+
+def tensor(trial: Trial, job: Job, name: str) -> torch.Tensor:
+    return load(output(trial, job, f"{name}.safetensors"))[name]
