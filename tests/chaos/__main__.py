@@ -9,10 +9,13 @@ python -m chaos list | report [--write]
 import argparse
 import sys
 import time
+import traceback
 
-from chaos import ledger, report, runner
+from chaos import ledger, report
 from chaos.checks import Fault
 from chaos.faults.all import FAULTS
+from chaos.ledger import Record
+from chaos.runner import Turn, Worlds, run, turns
 
 
 def main() -> int:
@@ -26,40 +29,70 @@ def main() -> int:
                 report.write(FAULTS)
             print(report.table(FAULTS))
         case _:
-            chosen = [fault for fault in FAULTS if not options.faults or fault.name in options.faults]
-            unknown = set(options.faults) - {fault.name for fault in FAULTS}
-            if unknown:
-                sys.exit(f"unknown faults: {', '.join(sorted(unknown))}")
-            held = [_run(fault, options) for fault in chosen]
-            return 0 if all(held) else 1
+            return 0 if _run_all(_chosen(options.faults), options.runs, options.seed) else 1
     return 0
 
 
-def _run(fault: Fault, options: argparse.Namespace) -> bool:
-    """Whether nothing was violated."""
-    reason = fault.needs()
-    if reason:
-        print(f"{fault.name}: not here: {reason}")
+def _chosen(names: list[str]) -> list[Fault]:
+    unknown = set(names) - {fault.name for fault in FAULTS}
+    if unknown:
+        sys.exit(f"unknown faults: {', '.join(sorted(unknown))}; `python -m chaos list` has them all")
+    return [fault for fault in FAULTS if not names or fault.name in names]
+
+
+def _run_all(faults: list[Fault], runs: int | None, seed: int | None) -> bool:
+    """Whether all could be run, and nothing was violated."""
+    began, long = time.monotonic(), runs is not None
+    impossible = {fault.name: reason for fault in faults if (reason := fault.needs())}
+    faults = [fault for fault in faults if fault.name not in impossible]
+    seeds = {fault.name: _seeds(fault, runs, seed) for fault in faults}
+    broken: set[str] = set()
+    with Worlds(long=long) as worlds:
+        for turn in turns(faults, seeds):
+            if not _ran_well(turn, worlds, long=long):
+                broken.add(turn.fault.name)
+    for fault in faults:
+        records = ledger.records(fault.name, long=long)
+        violated = fault.name in broken or any(record.violations for record in records)
+        broken |= {fault.name} if violated else set()
+        print(f"{fault.name:18} {'VIOLATED' if violated else 'holds'}, N {len(records)}")
+    for name, reason in impossible.items():
+        print(f"{name:18} not run: {reason}")
+    print(f"{time.monotonic() - began:.0f} s")
+    return not broken and not impossible
+
+
+def _seeds(fault: Fault, runs: int | None, seed: int | None) -> list[int]:
+    """Those that are asked for, less those that the ledger of the long form has already."""
+    if seed is not None:
+        return [seed]
+    done = ledger.begin(fault.name, long=runs is not None)
+    return [number for number in range(runs or fault.short) if number not in done]
+
+
+def _ran_well(turn: Turn, worlds: Worlds, *, long: bool) -> bool:
+    """The other faults have their turn even where the harness itself fails at one."""
+    good = True
+    try:
+        for record in run(turn, worlds):
+            ledger.add(record, long=long)
+            _tell(record)
+            good = good and not record.violations
+    except Exception:  # noqa: BLE001
+        traceback.print_exc()
         return False
-    long = options.runs is not None
-    seeds = range(options.runs or fault.short)
-    if options.seed is not None:
-        seeds = range(options.seed, options.seed + 1)
-    began, good = time.monotonic(), True
-    for record in runner.run(fault, seeds, long=long):
-        good = good and not record.violations
-        figures = " ".join(f"{name} {value:g}" for name, value in record.figures.items())
-        print(f"{fault.name} seed {record.seed} {record.stack} {record.seconds:.1f} s {figures}", flush=True)
-        for violation in record.violations:
-            print(f"    VIOLATED {violation}", flush=True)
-    print(f"{fault.name}: {'holds' if good else 'VIOLATED'}, {time.monotonic() - began:.0f} s", flush=True)
-    if long:
-        good = good and not any(record.violations for record in ledger.records(fault.name, long=True))
     return good
 
 
+def _tell(record: Record) -> None:
+    figures = " ".join(f"{name} {value:g}" for name, value in record.figures.items())
+    print(f"{record.fault} seed {record.seed} {record.stack} {record.seconds:.1f} s {figures}", flush=True)
+    for violation in record.violations:
+        print(f"    VIOLATED {violation}", flush=True)
+
+
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="chaos", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="chaos", description="Break things, and see that nothing is lost.")
     parser.set_defaults(what="run", faults=[], runs=None, seed=None)
     commands = parser.add_subparsers(dest="what")
     run = commands.add_parser("run")
@@ -67,9 +100,7 @@ def _options() -> argparse.Namespace:
     run.add_argument("--runs", type=int, help="the long form, with so many runs in all")
     run.add_argument("--seed", type=int, help="only this seed")
     commands.add_parser("list")
-    commands.add_parser("report").add_argument(
-        "--write", action="store_true", help="into docs/reliability.md"
-    )
+    commands.add_parser("report").add_argument("--write", action="store_true", help="into the page, too")
     options = parser.parse_args()
     options.what = options.what or "run"
     return options

@@ -27,6 +27,10 @@ class Figure:
 Told = Iterator[Check | Figure]
 
 
+# Faults with equal options share a World. Here the workers reach broker and database by way of proxies.
+WIRED: dict[str, Any] = {"through": frozenset({"broker", "database"})}
+
+
 @dataclass(frozen=True)
 class Fault:
     """Something that goes wrong, what must be true afterwards, and the World that it happens in.

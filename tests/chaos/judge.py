@@ -65,7 +65,10 @@ class BucketListing:
         return bytes(self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read())
 
     def unfinished(self) -> list[str]:
-        found = self._client.list_multipart_uploads(Bucket=self._bucket)
+        try:
+            found = self._client.list_multipart_uploads(Bucket=self._bucket)
+        except self._client.exceptions.NoSuchUpload:  # how rclone says that there never was any
+            return []
         return [upload["Key"] for upload in found.get("Uploads", ())]
 
 

@@ -2,7 +2,7 @@
 
     with World(DEPLOYED, through={"database"}) as world:
         job = world.submit()
-        world.wires["database"].cut()
+        world.wires["database", "gpu"].cut()
         checks = list(world.judge.one_end(job))
 
 Everything listens on loopback and is stopped at the end, by the leash where this process was killed itself.
@@ -83,7 +83,7 @@ class World:
         self._settings = SETTINGS | dict(settings or {})
         self._prepare = prepare
         self.workers: list[Worker] = []
-        self.wires: dict[str, Wire] = {}
+        self.wires: dict[tuple[str, str], Wire] = {}  # by part and queue
         self.bucket: BucketProxy | None = None
         self.known: dict[str, Any] = {}  # what a fault has found out about this World
 
@@ -137,7 +137,7 @@ class World:
         number = len(self.workers)
         log = self.folder / f"{queue}-{number}.log"
         node = ("-Q", queue, "--hostname", f"{queue}-{number}@%h", "--without-mingle", "--without-gossip")
-        wired = self._environ(self._direct | self._wired) | environ
+        wired = self._environ(self._direct | self._wired[queue]) | environ
         worker = Worker(queue, start((*within, *CELERY, *node), log, wired), log, environ)
         self.workers.append(worker)
         return worker
@@ -241,20 +241,21 @@ class World:
         return addresses
 
     def _open_wires(self) -> None:
-        """Proxies where they are asked for; `_wired` is how they are reached."""
-        self._wired: dict[str, str] = {}
-        for part, setting in (("broker", "redis_url"), ("database", "database_url")):
-            url = self._direct[setting]
-            port = urlsplit(url).port  # SQLite has none
-            if part in self._through and port is not None:
-                wire = self.wires[part] = Wire(port, host=self.host)
-                self.ending.callback(wire.close)
-                self._wired[setting] = url.replace(f"127.0.0.1:{port}", f"{self.host}:{wire.port}")
+        """Proxies where they are asked for, one for each queue; `_wired` is how their workers reach them."""
+        self._wired: dict[str, dict[str, str]] = {}
         if "objects" in self._through:
             assert self.server
             self.bucket = BucketProxy(self.server[0].endpoint, host=self.host)
             self.ending.callback(self.bucket.close)
-            self._wired["s3_endpoint"] = self.bucket.endpoint
+        for queue in self._counts:
+            wired = self._wired[queue] = {"s3_endpoint": self.bucket.endpoint} if self.bucket else {}
+            for part, setting in (("broker", "redis_url"), ("database", "database_url")):
+                url = self._direct[setting]
+                port = urlsplit(url).port  # SQLite has none
+                if part in self._through and port is not None:
+                    wire = self.wires[part, queue] = Wire(port, host=self.host)
+                    self.ending.callback(wire.close)
+                    wired[setting] = url.replace(f"127.0.0.1:{port}", f"{self.host}:{wire.port}")
 
     def _environ(self, addresses: Mapping[str, str]) -> dict[str, str]:
         members = self._settings | {"data_dir": self.data} | dict(addresses)

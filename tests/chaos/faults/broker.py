@@ -4,7 +4,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
-from chaos.checks import Check, Fault, Figure, Told, at_most, equal
+from chaos.checks import WIRED, Check, Fault, Figure, Told, at_most, equal
 from chaos.parts import DEPLOYED, EMBEDDED, until
 from chaos.wire import Cut, Link
 from chaos.world import World, pause
@@ -19,7 +19,7 @@ def cut(world: World, rng: Random) -> Told:
         seen += b"HSET" in data and b"unacked" in data
         return seen == nth
 
-    struck = world.wires["broker"].once(rng.choice([Cut.BEFORE, Cut.AFTER]), is_bookkeeping)
+    struck = world.wires["broker", "gpu"].once(rng.choice([Cut.BEFORE, Cut.AFTER]), is_bookkeeping)
     jobs = [world.submit(steps=4, lr=rng.randint(1, 1000) / 1000) for _ in range(4)]
     for job in jobs:
         yield from world.judge.one_end(job)
@@ -35,8 +35,8 @@ CUT = Fault(
     bar=50,
     short=3,
     quick=True,
-    stacks=(EMBEDDED, DEPLOYED),
-    options={"through": {"broker"}},
+    stacks=(DEPLOYED,),
+    options=WIRED,
 )
 
 

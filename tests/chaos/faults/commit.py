@@ -2,7 +2,7 @@
 
 from random import Random
 
-from chaos.checks import Check, Fault, Told
+from chaos.checks import WIRED, Check, Fault, Told
 from chaos.parts import DEPLOYED, EMBEDDED, until
 from chaos.wire import Cut, Link
 from chaos.world import World
@@ -44,7 +44,7 @@ def answer(world: World, rng: Random) -> Told:
             link.marked = True
         return link.marked and b"COMMIT" in data
 
-    struck = world.wires["database"].once(cut, is_final_commit)
+    struck = world.wires["database", "gpu"].once(cut, is_final_commit)
     job = world.submit(steps=STEPS, lr=rng.randint(1, 1000) / 1000)
     yield from world.judge.one_end(job)
     yield Check("the commit was cut", struck.is_set())
@@ -60,5 +60,5 @@ ANSWER = Fault(
     short=4,
     quick=True,
     stacks=(DEPLOYED,),
-    options={"through": {"database"}},
+    options=WIRED,
 )

@@ -50,7 +50,7 @@ POISON = Fault(
 
 
 def duplicates(world: World, rng: Random) -> Told:
-    """The message of one job is delivered five times at once, to three workers."""
+    """The message of one job is delivered five times at once, to two workers."""
     world.stores.jobs.pause("gpu", True)
     job = world.submit(steps=12, lr=rng.randint(1, 1000) / 1000)
     raw = until(lambda: world.broker.client.lindex("gpu", 0) or _rung(world), "a message")
@@ -80,7 +80,6 @@ DUPLICATES = Fault(
     short=2,
     quick=True,
     stacks=(EMBEDDED, DEPLOYED),
-    options={"gpu": 3},
 )
 
 
@@ -164,14 +163,13 @@ ROWS = Fault(
     run=rows,
     bar=5,
     stacks=(EMBEDDED, DEPLOYED),
-    options={"settings": {"housekeeping_s": 1.0}},
 )
 
 
 def cancel(world: World, rng: Random) -> Told:
     """A cancel is sent at the end of a job of a few steps: sooner where the last one came too late."""
     steps = 3
-    moment_s: float = world.known.get("moment_s", steps * STEP_S)
+    moment_s, stride_s = world.known.get("moment", (2 * steps * STEP_S, 0.08))
     job = world.submit(steps=steps, lr=rng.randint(1, 1000) / 1000)
     statuses: list[int] = []
 
@@ -189,8 +187,12 @@ def cancel(world: World, rng: Random) -> Told:
     yield Check("the answers fit", set(statuses) <= {200, 202, 409}, str(statuses))
     if status == "canceled":
         yield Check("who was told 409 was told the truth", statuses.count(409) < len(statuses), str(statuses))
-    world.known["moment_s"] = max(0.0, moment_s + (0.02 if status == "canceled" else -0.02))
-    yield Figure("canceled", float(status == "canceled"))
+    canceled = status == "canceled"
+    world.known["moment"] = (
+        max(0.0, moment_s + (stride_s if canceled else -stride_s)),
+        max(0.02, stride_s / 2),
+    )
+    yield Figure("canceled", float(canceled))
 
 
 CANCEL = Fault(

@@ -8,7 +8,6 @@ from pathlib import Path
 from random import Random
 
 from chaos.checks import Check, Fault, Told, equal
-from chaos.parts import EMBEDDED
 from chaos.world import World
 
 DISK_MB = 12
@@ -27,6 +26,9 @@ def small_disk(world: World) -> None:
 
 def may_mount() -> str | None:
     return None if os.geteuid() == 0 else "only root may mount a small disk"
+
+
+SMALL = {"prepare": small_disk, "gpu": 1, "settings": {"max_outages": 2}}
 
 
 def disk(world: World, rng: Random) -> Told:
@@ -56,7 +58,7 @@ DISK = Fault(
     run=disk,
     bar=10,
     quick=True,
-    options={"prepare": small_disk, "gpu": 1, "settings": {"max_outages": 2}},
+    options=SMALL,
     needs=may_mount,
 )
 
@@ -82,8 +84,8 @@ MEMORY = Fault(
     run=memory,
     bar=10,
     quick=True,
-    stacks=(EMBEDDED,),
-    options={"gpu": 1},
+    options=SMALL,
+    needs=may_mount,
 )
 
 

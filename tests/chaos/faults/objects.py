@@ -31,9 +31,9 @@ def judged(world: World, jobs: list[Submitted], *, within_s: float = 180.0) -> T
 
 
 def errors(world: World, rng: Random) -> Told:
-    """A third of all requests is answered 500 or 503, for a while."""
+    """A third of all requests, or nearly all, is answered 500 or 503, for a while."""
     bucket = proxy(world, rng)
-    bucket.trouble.errors = 0.35
+    bucket.trouble.errors = rng.choice([0.35, 0.9])
     jobs = [world.submit(lr=rng.randint(1, 1000) / 1000) for _ in range(3)]
     pause(rng, 4, 7)
     yield Check("requests met errors", bucket.trouble.met > 0)
@@ -77,7 +77,9 @@ def _fault(name: str, story: str, run: object, bar: int, short: int = 1) -> Faul
     return Fault(name, story, promise, run, bar, short, stacks=(BUCKET,), options=OPTIONS)  # type: ignore[arg-type]
 
 
-ERRORS = _fault("objects-errors", "object store: a third of requests answered 500 or 503", errors, 20)
+ERRORS = _fault(
+    "objects-errors", "object store: a third or nearly all of the requests answered 500 or 503", errors, 20
+)
 SLOW = _fault("objects-slow", "object store: answers take up to 3 s", slow, 10)
 RESET = _fault("objects-reset", "object store: connections reset in mid multipart", reset, 20, 2)
 OUTAGE = _fault("objects-outage", "object store: an outage of 5 minutes (short: 20 s)", outage, 3)
