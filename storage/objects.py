@@ -28,7 +28,7 @@ UNKNOWN_BYTES = -1  # byte_size of an ObjectRef made from a key and a digest alo
 _SEGMENT = re.compile(
     r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}"
 )  # no leading dot: so no "..", and temporary files are free
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.part")
 
 
@@ -242,6 +242,6 @@ def _named_errors(key: str, *, writing: bool = False) -> Iterator[None]:
     except OSError as error:
         if not writing and error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             raise OutputNotFound(f"There is no object {key}.") from error
-        if error.errno in _FULL:
+        if error.errno in FULL_DISK:
             raise StorageFull("The disk that objects are kept on is full.") from error
         raise StorageUnavailable("The folder of objects cannot be used.") from error

@@ -6,6 +6,7 @@ checksums of the protocol are not asked for, since many servers do not know them
 
 import contextlib
 import hashlib
+import http
 import io
 import os
 import tempfile
@@ -19,8 +20,8 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
-from storage.errors import OutputNotFound, StorageUnavailable
-from storage.objects import CHUNK_BYTES, checked_key, checked_prefix, chunks_of, verified
+from storage.errors import OutputNotFound, StorageFull, StorageUnavailable
+from storage.objects import CHUNK_BYTES, FULL_DISK, checked_key, checked_prefix, chunks_of, verified
 from storage.records import ObjectRef
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 PART_BYTES = 16 << 20
 _DELETED_AT_ONCE = 1000
 _GONE = ("NoSuchKey", "404", "NotFound")
+_FULL = ("QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded")  # Ceph's, and MinIO's
 
 
 class S3Objects:
@@ -77,7 +79,7 @@ class S3Objects:
         )
 
     def put(self, key: str, data: bytes | BinaryIO, media_type: str) -> ObjectRef:
-        with _spooled(data, self._part_bytes) as (file, sha256, byte_size), _named_errors(key):
+        with _named_errors(key), _spooled(data, self._part_bytes) as (file, sha256, byte_size):
             self._client.upload_fileobj(
                 file,
                 self._bucket,
@@ -213,8 +215,16 @@ def _named_errors(key: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        if error.response.get("Error", {}).get("Code") in _GONE:
+        code = error.response.get("Error", {}).get("Code")
+        if code in _GONE:
             raise OutputNotFound(f"There is no object {key}.") from error
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        if code in _FULL or status == http.HTTPStatus.INSUFFICIENT_STORAGE:
+            raise StorageFull("The object store is full.") from error
         raise StorageUnavailable("The object store refused a request.") from error
     except (BotoCoreError, HTTPClientError, boto3.exceptions.Boto3Error) as error:
         raise StorageUnavailable("The object store does not answer.") from error
+    except OSError as error:  # of the copy on this machine's disk
+        if error.errno in FULL_DISK:
+            raise StorageFull("The disk for temporary files is full.") from error
+        raise

@@ -17,13 +17,13 @@ from storage.errors import (
     StorageFull,
     StorageUnavailable,
 )
+from storage.objects import FULL_DISK
 from storage.records import Count, Job
 
 FIRST_PAUSE_S = 2.0
 LONGEST_PAUSE_S = 120.0
 LONGEST_OUTAGE_PAUSE_S = 60.0
 MOST_OUT_OF_MEMORY = 2  # once more with a smaller tensor batch, then never again
-FULL = (errno.ENOSPC, errno.EDQUOT)
 # What torch, its CPU libraries and CUDA's say where they raise nothing more exact than RuntimeError.
 OUT_OF_MEMORY_TEXTS = (
     "can't allocate memory",
@@ -81,7 +81,7 @@ def named(error: BaseException) -> EditqError:
         return error
     if any(_out_of_memory(each) for each in chain(error)):
         return OutOfMemory("The device ran out of memory.")
-    if any(isinstance(each, OSError) and each.errno in FULL for each in chain(error)):
+    if any(isinstance(each, OSError) and each.errno in FULL_DISK for each in chain(error)):
         return StorageFull("The worker's disk is full.")
     from gpu_ops import errors as operation  # light: it imports no torch
 

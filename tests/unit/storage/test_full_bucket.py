@@ -1,0 +1,64 @@
+"""A bucket that is full has the error of a full disk."""
+
+import errno
+import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from storage.errors import StorageFull, StorageUnavailable
+from storage.s3 import S3Objects
+
+
+@contextmanager
+def answering(status: int, code: str) -> Iterator[S3Objects]:
+    """A bucket that answers every upload so."""
+    body = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        endpoint = f"http://127.0.0.1:{server.server_port}"
+        yield S3Objects("b", endpoint=endpoint, path_style=True, access_key="a", secret_key="b")
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "full"),
+    [
+        (403, "QuotaExceeded", True),
+        (507, "XMinioStorageFull", True),
+        (507, "SomethingNew", True),
+        (403, "AccessDenied", False),
+        (400, "InvalidArgument", False),
+    ],
+)
+def test_a_bucket_that_takes_no_more_is_full(status: int, code: str, full: bool) -> None:
+    with answering(status, code) as objects, pytest.raises(StorageUnavailable) as raised:
+        objects.put("local/images/a", b"bytes", "image/png")
+    assert isinstance(raised.value, StorageFull) is full
+
+
+class Spool(io.BytesIO):
+    """Reading it fails as writing its copy to a full disk does."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_the_disk_for_temporary_files_may_be_full_too() -> None:
+    with pytest.raises(StorageFull):
+        S3Objects("b", access_key="a", secret_key="b").put("local/images/a", Spool(), "image/png")
