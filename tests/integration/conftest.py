@@ -3,27 +3,19 @@
 import secrets
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 import pytest
 from servers import S3Server
 from sqlalchemy import text
+from store_records import Records, memory_records, sql_records
 
 from storage.database import Database
-from storage.jobs import SqlJobs
-from storage.library import SqlLibrary
-from storage.locks import SqlLocks
-from storage.memory import MemoryLibrary, MemoryLocks, MemoryObjects, MemoryProgressBoard
-from storage.memory_jobs import MemoryJobs
-from storage.memory_outbox import MemoryOutbox
-from storage.memory_retention import MemoryRetention
+from storage.memory import MemoryObjects, MemoryProgressBoard
 from storage.migrate import migrate
 from storage.objects import FileObjects
-from storage.outbox import SqlOutbox
 from storage.progress import RedisProgressBoard
-from storage.retention import SqlRetention
 from storage.s3 import S3Objects
 from storage.stores import Jobs, Library, Locks, Objects, Outbox, ProgressBoard, Retention
 
@@ -72,25 +64,10 @@ def database(request: pytest.FixtureRequest) -> Iterator[Database]:
     yield database
 
 
-@dataclass
-class Records:
-    """The stores that share a database; None: in memory."""
-
-    database: Database | None
-    jobs: Jobs
-    library: Library
-    locks: Locks
-    outbox: Outbox
-    retention: Retention
-
-
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def records(request: pytest.FixtureRequest) -> Iterator[Records]:
     if request.param == "memory":
-        jobs = MemoryJobs()
-        library = MemoryLibrary(jobs)
-        outbox, retention = MemoryOutbox(jobs), MemoryRetention(jobs, library)
-        yield Records(None, jobs, library, MemoryLocks(), outbox, retention)
+        yield memory_records()
     elif request.param == "sqlite":
         database = Database(request.getfixturevalue("sqlite_url"))
         yield sql_records(database)
@@ -100,17 +77,6 @@ def records(request: pytest.FixtureRequest) -> Iterator[Records]:
         with database.write() as connection:
             connection.execute(text(f"TRUNCATE {', '.join(TABLES)}"))
         yield sql_records(database)
-
-
-def sql_records(database: Database) -> Records:
-    return Records(
-        database,
-        SqlJobs(database),
-        SqlLibrary(database),
-        SqlLocks(database),
-        SqlOutbox(database),
-        SqlRetention(database),
-    )
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import time
 from typing import Any
 
 import pytest
-from conftest import Records
 from job_steps import ERROR, claimed, take, together, told
+from store_records import Records
 
 from storage.errors import LeaseLost
 from storage.records import Claim, Count, Job, Status

@@ -4,8 +4,8 @@ from functools import partial
 from typing import Any
 
 import pytest
-from conftest import Records
 from job_steps import ERROR, REF, claimed, elapse, options, take, together, told
+from store_records import Records
 
 from storage.errors import JobEnded, JobNotFound, KeyReused, NothingToStop
 from storage.records import Count, IdempotencyKey, Job, Priority, Status

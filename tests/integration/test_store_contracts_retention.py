@@ -4,9 +4,9 @@ import dataclasses
 from typing import Any
 
 import pytest
-from conftest import Records
 from job_steps import ERROR, claimed
 from sqlalchemy import update
+from store_records import Records
 from test_store_contracts_library import image, model
 from test_store_contracts_races import together
 

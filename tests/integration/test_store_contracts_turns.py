@@ -2,9 +2,9 @@
 
 import time
 
-from conftest import Records
 from job_steps import claimed, elapse, options, take
 from sqlalchemy import insert, text
+from store_records import Records
 
 from storage.database import Database
 from storage.jobs import SqlJobs

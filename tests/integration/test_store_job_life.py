@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from conftest import Records
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -25,6 +24,7 @@ from hypothesis.stateful import (
 )
 from job_steps import ERROR, elapse, options
 from sqlalchemy import text
+from store_records import Records
 
 from storage.errors import JobEnded, KeyReused, LeaseLost, NothingToStop
 from storage.memory_jobs import MemoryJobs

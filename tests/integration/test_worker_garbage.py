@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Records
 from flask.testing import FlaskClient
 from job_steps import ERROR, claimed
 from PIL import Image as Pillow
+from store_records import Records
 from test_store_contracts_library import model
 from test_store_contracts_races import together
 from webhook_receiver import until

@@ -4,12 +4,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
-from conftest import Records
+from store_records import Records
 from webhook_receiver import LOOPBACK, SECRET, Receiver, hangs, receiving, says, until
 
 from editq.webhooks import verify
+from storage.errors import StorageUnavailable
+from storage.memory_jobs import MemoryJobs
+from storage.memory_outbox import MemoryOutbox
 from storage.records import Delivery
 from storage.settings import Settings
 from storage.specs import JobOptions, Webhook
@@ -146,6 +150,22 @@ def test_what_a_dead_sender_had_taken_is_sent_by_another(records: Records) -> No
         assert (delivery.id, delivery.tries) == (taken.id, 2)
         assert receiver.ids == {taken.id: 1}
     assert only(records.outbox, job_id) == delivery
+
+
+def test_an_outbox_that_is_away_for_a_while_is_asked_again() -> None:
+    class Away(MemoryOutbox):
+        asked = 0
+
+        def due(self, **members: Any) -> tuple[Delivery, ...]:
+            self.asked += 1
+            if self.asked <= 3:
+                raise StorageUnavailable("The database does not answer.")
+            return super().due(**members)
+
+    jobs = MemoryJobs()
+    outbox = Away(jobs)
+    with receiving() as receiver, sending(outbox):
+        assert ended(outbox, hooked(jobs, receiver.url)).status == "delivered"
 
 
 def test_a_sender_whose_clock_is_wrong_signs_by_that_of_the_database(

@@ -1,0 +1,45 @@
+"""The stores that share a database, in each backend."""
+
+from dataclasses import dataclass
+
+from storage.database import Database
+from storage.jobs import SqlJobs
+from storage.library import SqlLibrary
+from storage.locks import SqlLocks
+from storage.memory import MemoryLibrary, MemoryLocks
+from storage.memory_jobs import MemoryJobs
+from storage.memory_outbox import MemoryOutbox
+from storage.memory_retention import MemoryRetention
+from storage.outbox import SqlOutbox
+from storage.retention import SqlRetention
+from storage.stores import Jobs, Library, Locks, Outbox, Retention
+
+
+@dataclass
+class Records:
+    """The stores that share a database; None: in memory."""
+
+    database: Database | None
+    jobs: Jobs
+    library: Library
+    locks: Locks
+    outbox: Outbox
+    retention: Retention
+
+
+def memory_records() -> Records:
+    jobs = MemoryJobs()
+    library = MemoryLibrary(jobs)
+    outbox, retention = MemoryOutbox(jobs), MemoryRetention(jobs, library)
+    return Records(None, jobs, library, MemoryLocks(), outbox, retention)
+
+
+def sql_records(database: Database) -> Records:
+    return Records(
+        database,
+        SqlJobs(database),
+        SqlLibrary(database),
+        SqlLocks(database),
+        SqlOutbox(database),
+        SqlRetention(database),
+    )
