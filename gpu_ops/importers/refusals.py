@@ -55,7 +55,7 @@ BY_CODE: dict[str, type[CheckpointRefused]] = {kind.code: kind for kind in Check
 def shown(value: object) -> str:
     """A value of a file, fit for a message: short, printable, and never walked into."""
     if isinstance(value, str):
-        return ascii(value[:SHOWN] + "…" if len(value) > SHOWN else value)
+        return ascii(value[:SHOWN] + "..." if len(value) > SHOWN else value)
     if value is None or isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 2**64):
         return repr(value)
     return f"a value of type {type(value).__name__}"

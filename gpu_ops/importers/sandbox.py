@@ -14,6 +14,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ from gpu_ops.importers.refusals import (
 )
 
 _VERDICT_BYTES = 1 << 16
+POLL_S = 0.01
 
 
 @dataclass(frozen=True)
@@ -103,20 +105,30 @@ def _run(file: int, folder: Path, limits: Limits) -> dict[str, Any]:
         os.set_inheritable(tensors.fileno(), True)
         process = _start(file, said.fileno(), tensors.fileno(), limits)
         try:
-            code = process.wait(limits.time_s)
-        except subprocess.TimeoutExpired:
-            raise LimitExceeded(f"reading takes longer than {limits.time_s:g} s") from None
+            in_time = _ended(process.pid, limits.time_s)
         finally:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+                os.killpg(process.pid, signal.SIGKILL)  # and whatever it started
+            code = process.wait()
+    if not in_time:
+        raise LimitExceeded(f"reading takes longer than {limits.time_s:g} s")
     text = verdict.read_bytes()[:_VERDICT_BYTES]
     if not text:
         raise _unsaid(code, limits)
-    found: dict[str, Any] = json.loads(text)
+    found = _parsed(text)
     if "code" in found:
         raise BY_CODE.get(str(found["code"]), DamagedFile)(str(found.get("message"))[:2000])
     return found
+
+
+def _ended(pid: int, time_s: float) -> bool:
+    """Wait until a process has ended, but leave it to be waited for: until then its number stays its own."""
+    deadline = time.monotonic() + time_s
+    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_S)
+    return True
 
 
 def _start(file: int, said: int, tensors: int, limits: Limits) -> subprocess.Popen[bytes]:
@@ -135,6 +147,16 @@ def _start(file: int, said: int, tensors: int, limits: Limits) -> subprocess.Pop
         )
     except OSError as error:
         raise SandboxUnavailable(f"the reading process cannot be started: {error.strerror}") from error
+
+
+def _parsed(text: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise DamagedFile("the reading process's verdict cannot be read")
+    return found
 
 
 def _unsaid(code: int, limits: Limits) -> CheckpointRefused:

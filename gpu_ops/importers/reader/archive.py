@@ -24,10 +24,10 @@ class Archive:
             raise DamagedFile(f"the zip file cannot be read: {e}") from None
         if len(entries) > _MOST_ENTRIES:
             raise LimitExceeded(f"the zip file has {len(entries)} entries; {_MOST_ENTRIES} at most are read")
-        if sum(entry.file_size for entry in entries) > len(data):
-            raise ForbiddenContent("the zip file's entries overlap, or unpack to more than the file holds")
         for entry in entries:
             _check(entry)
+        if sum(entry.file_size for entry in entries) > len(data):
+            raise ForbiddenContent("the zip file's entries overlap: they hold more bytes than the file")
         self._folder = _common_folder(entries)
         self._entries = {entry.filename.removeprefix(self._folder): entry for entry in entries}
         if len(self._entries) != len(entries):
