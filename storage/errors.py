@@ -28,6 +28,7 @@
     └── JobFailed                 job_failed          500  no   an operation could not end well
         ├── NonFinite             non_finite          500
         ├── OutOfMemory           out_of_memory       500  yes
+        ├── DeviceFailed          device_failed       500  yes  a GPU reported an error; its process ends
         ├── ModelUnavailable      model_unavailable   500       its files are not where its row says
         ├── Stalled               stalled             500  yes  no step within the stall limit
         ├── DeadlinePassed        deadline_passed     500       it did not start, or finish, in time
@@ -167,6 +168,10 @@ class NonFinite(JobFailed):
 
 class OutOfMemory(JobFailed):
     code, retryable = "out_of_memory", True
+
+
+class DeviceFailed(JobFailed):
+    code, retryable = "device_failed", True
 
 
 class ModelUnavailable(JobFailed):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from storage.errors import (
+    DeviceFailed,
     EditqError,
     InternalError,
     InvalidInput,
@@ -31,9 +32,11 @@ OUT_OF_MEMORY_TEXTS = (
     "std::bad_alloc",
     "could not create a memory object",
     "CUDA out of memory",
+    "CUDA error: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
 )
+DEVICE_FAILED_TEXTS = ("CUDA error", "CUDNN_STATUS_", "CUBLAS_STATUS_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,8 @@ def named(error: BaseException) -> EditqError:
         return error
     if any(_out_of_memory(each) for each in chain(error)):
         return OutOfMemory("The device ran out of memory.")
+    if any(_device_failed(each) for each in chain(error)):
+        return DeviceFailed("The device reported an error.")
     if any(isinstance(each, OSError) and each.errno in FULL_DISK for each in chain(error)):
         return StorageFull("The worker's disk is full.")
     from gpu_ops import errors as operation  # light: it imports no torch
@@ -121,3 +126,10 @@ def _out_of_memory(error: BaseException) -> bool:
     if torch is not None and isinstance(error, torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error) for text in OUT_OF_MEMORY_TEXTS)
+
+
+def _device_failed(error: BaseException) -> bool:
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(error, torch.AcceleratorError):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in DEVICE_FAILED_TEXTS)

@@ -2,7 +2,7 @@
 
 import logging
 
-from storage.errors import EditqError, LeaseLost, Stalled
+from storage.errors import DeviceFailed, EditqError, LeaseLost, Stalled
 from storage.records import Count, Job, Status
 from workers.attempt import Attempt
 from workers.bench import Bench
@@ -29,10 +29,13 @@ def settle(error: BaseException, attempt: Attempt, lease: Lease, bench: Bench) -
         fault = named(error)
         bench.models.forgive(fault)
         log.error("job %s failed: %s", claim.job.id, fault.code, exc_info=error)
-        return _count(fault, attempt, lease, bench)
+        job = _count(fault, attempt, lease, bench)
     except LeaseLost:
         log.warning("job %s attempt %d: lease lost", claim.job.id, claim.job.attempt)
         return None
+    if isinstance(fault, DeviceFailed):  # every later use of it in this process would fail as well
+        bench.guard.end()
+    return job
 
 
 def settle_stall(fault: Stalled, attempt: Attempt, lease: Lease, bench: Bench) -> None:

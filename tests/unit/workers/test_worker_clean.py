@@ -43,3 +43,13 @@ def test_losses_that_are_no_numbers_fail_the_job_at_once(trial: Trial) -> None:
     ended = trial.take(faulty.recipe())
     assert ended is not None
     assert ended.status is Status.SUCCEEDED
+
+
+def test_a_device_that_failed_ends_the_process_once_the_row_says_so(trial: Trial) -> None:
+    trial.submit()
+    requeued = trial.take(faulty.raising(RuntimeError("CUDA error: device-side assert triggered")))
+    assert requeued is not None
+    assert (requeued.status, requeued.failures) == (Status.QUEUED, 1)
+    assert trial.guard.ends == 1
+    event = trial.stores.jobs.events("local", requeued.id)[-1]
+    assert event.data["error"]["code"] == "device_failed"
