@@ -1,5 +1,8 @@
 """Take a job: check it, commit it, ring for it. Under a key that is known: the job that it named."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from flask import Response
 
 from api.job_view import job_view
@@ -7,6 +10,7 @@ from api.options import check_options
 from api.paging import answer
 from api.service import service, stores, tenant_id
 from api.submit import check_spec
+from storage.errors import KeyReused
 from storage.records import GPU_QUEUE, IdempotencyKey, Job
 from storage.specs import JobSpec
 
@@ -16,7 +20,8 @@ def replay(key: IdempotencyKey | None) -> Response | None:
 
     Raises KeyReused where the request before was another one.
     """
-    known = None if key is None else stores().jobs.added(tenant_id(), key)
+    with _about_key():
+        known = None if key is None else stores().jobs.added(tenant_id(), key)
     if known is None:
         return None
     replayed = _accepted(known)
@@ -28,17 +33,27 @@ def accept(spec: JobSpec, key: IdempotencyKey | None, *, retry_of: str | None = 
     """202 once the job is safely queued. Raises what is wrong with it; nothing is left behind then."""
     check_options(spec.options, service().settings)
     check_spec(spec, tenant_id(), stores())
-    job = stores().jobs.add(
-        tenant_id(),
-        spec.kind,
-        spec.model_dump(mode="json", exclude={"options"}),
-        queue=GPU_QUEUE,
-        options=spec.options,
-        retry_of=retry_of,
-        idempotency=key,
-    )
+    with _about_key():
+        job = stores().jobs.add(
+            tenant_id(),
+            spec.kind,
+            spec.model_dump(mode="json", exclude={"options"}),
+            queue=GPU_QUEUE,
+            options=spec.options,
+            retry_of=retry_of,
+            idempotency=key,
+        )
     service().ring(job.queue, job.id)
     return _accepted(job)
+
+
+@contextmanager
+def _about_key() -> Iterator[None]:
+    try:
+        yield
+    except KeyReused as error:
+        error.field, error.expected = "Idempotency-Key", "the request that it named first, or another key"
+        raise
 
 
 def _accepted(job: Job) -> Response:

@@ -195,14 +195,15 @@ def _counts(job: Job) -> Iterator[Reason]:
     words = {
         Count.FAILURES: "ended in an error",
         Count.OUTAGES: "met a part of the platform that was away",
-        Count.OUT_OF_MEMORY: "ran out of memory",
-        Count.LOST: "lost their worker",
-        Count.DRAINS: "were put back for a worker to end, or for a job of a higher class",
+        Count.OUT_OF_MEMORY: "out of memory",
+        Count.LOST: "lost with its worker",
+        Count.DRAINS: "put back for a drain or a job of a higher class",
     }
     counts = {count.value: getattr(job, count.value) for count in Count}
     told = [f"{counts[count.value]} {text}" for count, text in words.items() if counts[count.value]]
     if told:
-        text = f"Of its {job.attempt} attempts so far, {', '.join(told)}."
+        attempts = "1 attempt" if job.attempt == 1 else f"{job.attempt} attempts"
+        text = f"{attempts} so far: {', '.join(told)}."
         yield _reason("attempts", text, attempts=job.attempt, **counts)
 
 

@@ -3,6 +3,7 @@
 What was expected is read off the JSON schema of the model, so that it always says the whole range.
 """
 
+import functools
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -16,12 +17,17 @@ MAX_SHOWN = 60
 
 def explain(error: ValidationError, model: type[BaseModel]) -> InvalidRequest | MalformedBody:
     """The error to raise in place of pydantic's."""
-    root = model.model_json_schema()
+    root = _schema(model)
     complaints = error.errors(include_url=False)
     if complaints[0]["type"] == "json_invalid":
         reason = complaints[0]["ctx"]["error"]
         return MalformedBody(f"The body is not JSON: {reason}.", field="body", expected="a JSON object")
     return InvalidRequest([_fault(complaint, root) for complaint in complaints[:MAX_FAULTS]])
+
+
+@functools.cache
+def _schema(model: type[BaseModel]) -> Schema:
+    return model.model_json_schema()
 
 
 def _fault(complaint: Any, root: Schema) -> dict[str, str]:

@@ -85,11 +85,12 @@ def _lines(job: JSON) -> Iterable[tuple[str, Any]]:
     yield "finish by", job["finish_by"]
     yield "attempts", f"{job['attempt']}" + (f" ({counts})" if counts else "") if job["attempt"] else None
     yield "worker", job["worker"]
-    yield "asked to", " ".join(deed for deed in ("cancel", "stop") if job[f"{deed}_requested"])
+    open_deeds = () if job["ended_at"] else ("cancel", "stop")
+    yield "asked to", ", ".join(deed for deed in open_deeds if job[f"{deed}_requested"])
     yield "retry of", job["retry_of"]
     yield "webhook", (job["webhook"] or {}).get("url")
     yield "error", f"{error.get('code')}: {error.get('detail')}" if error else None
-    yield from job["result"].items()
+    yield from ((name, value) for name, value in job["result"].items() if name != "model")
     yield "outputs", ", ".join(job["outputs"]) or ("expired" if job["outputs_expired_at"] else None)
 
 

@@ -48,6 +48,7 @@ def test_another_body_under_the_same_key_is_refused(
     answer = submit(client, SAMPLE | other)
     problem = answer.get_json()
     assert (answer.status_code, problem["code"]) == (422, "idempotency_key_reused")
+    assert (problem["field"], problem["expected"] is None) == ("Idempotency-Key", False)
     assert trial.kept()[0] == 1
     assert len(trial.rung) == 1
 
