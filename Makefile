@@ -3,9 +3,10 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
+CHAOS := PYTHONPATH=tests $(BIN)/python -m chaos
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-all check format train-cars train-cars-on clean distclean
+.PHONY: help install demo up test test-all chaos chaos-report check format train-cars train-cars-on clean distclean
 
 help: ## list the targets
 	@echo "editq: an asynchronous job queue for semantic image editing"; echo
@@ -25,6 +26,15 @@ test: install ## all tests that take less than about ten seconds each
 
 test-all: install ## all tests, the slow ones too
 	$(PYTEST)
+
+chaos: install ## break every part on purpose, in short; FAULT=kill RUNS=200 (or chaos-kill RUNS=200): the long form
+	$(CHAOS) run $(FAULT) $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
+
+chaos-report: install ## print the figures of the long runs, and put them into docs/reliability.md
+	$(CHAOS) report --write
+
+chaos-%: install
+	$(CHAOS) run $* $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
 check: install ## lint, format, types, import rules and unit tests
 	$(BIN)/ruff check .

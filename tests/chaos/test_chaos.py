@@ -12,6 +12,7 @@ from servers import ServerMissing
 from chaos.faults.all import FAULTS
 from chaos.runner import Turn, Worlds, run, turns
 
+pytestmark = pytest.mark.chaos
 SEEDS = {fault.name: range(len(fault.stacks)) for fault in FAULTS}
 QUICK = [fault for fault in FAULTS if fault.quick]
 SLOW = [fault for fault in FAULTS if not fault.quick]
