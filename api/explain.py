@@ -33,7 +33,7 @@ def _facts(job: Job) -> Facts:
         ageing_s=service().settings.ageing_s,
         events=jobs.events(job.tenant_id, job.id),
         queue=_queue(job.queue),
-        ahead=jobs.position(job) if job.status is Status.QUEUED else 0,
+        ahead=jobs.ahead(job) if job.status is Status.QUEUED else {},
         workers=[worker for worker in workers.items if worker.queue == job.queue],
         board=workers.board,
         progress=latest_progress(job, board),

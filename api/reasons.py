@@ -1,6 +1,6 @@
 """The reasons of an explanation: pure functions of a job and of what is known around it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ class Facts:
     ageing_s: float
     events: Sequence[Event]
     queue: Queue
-    ahead: int
+    ahead: Mapping[Priority, int]
     workers: Sequence[WorkerView]
     board: bool
     progress: dict[str, Any] | None
@@ -76,15 +76,16 @@ def _put_back(job: Job, facts: Facts) -> Iterator[Reason]:
 
 
 def _place(job: Job, facts: Facts) -> Iterator[Reason]:
-    counts_as = _class_now(job, facts)
-    risen = f", counted as {counts_as.value} for its waiting" if counts_as is not job.priority else ""
-    figures = {"ahead": facts.ahead, "priority": job.priority.value, "counts_as": counts_as.value}
-    if facts.ahead:
-        jobs = "1 job is" if facts.ahead == 1 else f"{facts.ahead} jobs are"
-        text = f"{jobs} ahead of it, of a higher class or older in its own ({job.priority.value}{risen})."
-        yield _reason("jobs_ahead", text, **figures)
+    counts_as, ahead = _class_now(job, facts), sum(facts.ahead.values())
+    own = f"{job.priority.value}{f', as {counts_as.value} by now' if counts_as is not job.priority else ''}"
+    classes = {priority.value: count for priority, count in facts.ahead.items()}
+    figures = {"ahead": ahead, **classes, "priority": job.priority.value, "counts_as": counts_as.value}
+    if ahead:
+        which = ", ".join(f"{count} {name}" for name, count in classes.items() if count)
+        jobs = "1 job is" if ahead == 1 else f"{ahead} jobs are"
+        yield _reason("jobs_ahead", f"{jobs} ahead of it ({which}); it is {own}.", **figures)
     elif job.not_before <= facts.now:
-        yield _reason("next", f"No job is ahead of it in its class ({job.priority.value}{risen}).", **figures)
+        yield _reason("next", f"No job is ahead of it; it is {own}.", **figures)
     if any(worker.others for worker in facts.workers):
         yield _reason("turns", "Users take turns within a class: whoever was served least recently is next.")
 

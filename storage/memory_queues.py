@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from storage.plain import plain
-from storage.records import GPU_QUEUE, Delivery, Event, Job, Queue, Status
+from storage.records import GPU_QUEUE, Delivery, Event, Job, Priority, Queue, Status
 
 RowTest = Callable[["MemoryRow"], bool]
 
@@ -50,15 +50,20 @@ class MemoryQueues:
             return len(self._eligible(queue))
 
     def position(self, job: Job) -> int:
+        return sum(self.ahead(job).values())
+
+    def ahead(self, job: Job) -> dict[Priority, int]:
         with self.lock:
             now, own = self.clock(), self.rows.get(job.id)
+            counts = dict.fromkeys(Priority, 0)
             if own is None:
-                return 0
+                return counts
             place = (self._rank(own.job, now), job.created_at, job.id)
-            return sum(
-                (self._rank(other, now), other.created_at, other.id) < place
-                for other in self._waiting(job.queue, now)
-            )
+            for other in self._waiting(job.queue, now):
+                rank = self._rank(other, now)
+                if (rank, other.created_at, other.id) < place:
+                    counts[list(Priority)[rank]] += 1
+            return counts
 
     def outranked(self, job: Job, *, waited_s: float = 0.0) -> bool:
         with self.lock:

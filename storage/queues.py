@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.claims import Clock, due, heads, moment, rank_at, unpaused, waiting
 from storage.database import Database
-from storage.records import GPU_QUEUE, Job, Queue
+from storage.records import GPU_QUEUE, Job, Priority, Queue
 from storage.rows import QUEUED, RUNNING, job_of
 from storage.tables import DRAINS, JOBS, PAUSES
 
@@ -36,10 +36,18 @@ class SqlQueues:
         return self._count(waiting(queue, moment(self._now)), unpaused(queue))
 
     def position(self, job: Job) -> int:
+        return sum(self.ahead(job).values())
+
+    def ahead(self, job: Job) -> dict[Priority, int]:
         now = moment(self._now)
-        before = tuple_(rank_at(now, self._ageing_s), JOBS.c.created_at, JOBS.c.id)
+        rank = rank_at(now, self._ageing_s)
+        before = tuple_(rank, JOBS.c.created_at, JOBS.c.id)
         place = tuple_(self._rank(job, now), literal(job.created_at), literal(job.id))
-        return self._count(waiting(job.queue, now), before < place)
+        counted = select(rank.label("rank"), func.count()).where(waiting(job.queue, now), before < place)
+        with self._database.read() as connection:
+            rows = connection.execute(counted.group_by("rank"))
+            counts = {int(row.rank): int(row[1]) for row in rows}
+        return {priority: counts.get(priority.rank, 0) for priority in Priority}
 
     def outranked(self, job: Job, *, waited_s: float = 0.0) -> bool:
         now = moment(self._now)

@@ -127,6 +127,9 @@ class Jobs(Protocol):
         """How many rows of its queue are ahead of this queued job, of higher classes or older in its own.
         (An estimate: tenants' turns are not looked ahead to.)"""
 
+    def ahead(self, job: Job) -> dict[Priority, int]:
+        """The same, by the class that those rows count as."""
+
     def running(self) -> tuple[Job, ...]:
         """All running rows, of every tenant (for the workers' page)."""
 

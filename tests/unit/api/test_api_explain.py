@@ -48,7 +48,8 @@ def test_jobs_ahead_and_their_class(client: FlaskClient, trial: Trial, worker: s
     submit(client, options={"priority": "bulk"})
     ahead = explain(client, submit(client))["jobs_ahead"]
     assert (ahead["ahead"], ahead["priority"], ahead["counts_as"]) == (2, "standard", "standard")
-    assert "2 jobs are ahead" in ahead["text"]
+    assert (ahead["interactive"], ahead["standard"], ahead["bulk"]) == (1, 1, 0)
+    assert ahead["text"] == "2 jobs are ahead of it (1 interactive, 1 standard); it is standard."
 
 
 def test_a_job_that_has_waited_counts_as_one_of_a_higher_class(client: FlaskClient, trial: Trial) -> None:
