@@ -9,6 +9,7 @@ import click
 
 from editq import embedded
 from editq.cli_jobs import jobs
+from editq.cli_models import models
 from editq.cli_operators import queues, workers
 from editq.demo import demo
 from editq.folder import AlreadyRunning, DataFolder
@@ -72,7 +73,7 @@ Ctrl-C stops it.
 """
 
 
-for command in (demo, jobs, queues, workers):
+for command in (demo, jobs, models, queues, workers):
     main.add_command(command)
 
 if __name__ == "__main__":

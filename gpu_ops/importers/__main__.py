@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gpu_ops.importers.importing import import_files
+from gpu_ops.importers.importing import import_files, model_name
 from gpu_ops.importers.refusals import CheckpointRefused
 
 
@@ -15,7 +15,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         description="Import other projects' checkpoints as a model's folder. Nothing in a file is executed.",
     )
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="generator, classifiers, vectors")
-    parser.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="a new folder")
+    parser.add_argument(
+        "--to", type=Path, metavar="FOLDER", help="a new one; by default the first file's name"
+    )
     parser.add_argument("--name", help="of the model; by default the folder's")
     parser.add_argument("--parts", help="names of the classifiers' parts, in order, with commas between")
     return parser.parse_args(arguments)
@@ -23,9 +25,10 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
+    folder = options.to or Path(model_name(options.files[0].stem))
     parts = [part.strip() for part in options.parts.split(",")] if options.parts else None
     try:
-        description = import_files(options.files, options.to, name=options.name, parts=parts)
+        description = import_files(options.files, folder, name=options.name, parts=parts)
     except CheckpointRefused as refusal:
         print(f"refused ({refusal.code}): {refusal}", file=sys.stderr)
         return 1
@@ -36,9 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{each['file']}  {each['format']}  sha256 {each['sha256'][:16]}")
         for note in each["notes"]:
             print(f"  note: {note}")
-    print(f"written: {options.to}")
+    print(f"written: {folder}")
     if "generator" in description["files"]:
-        print(f"look at {options.to / 'preview.png'}: samples as this project draws them")
+        print(f"look at {folder / 'preview.png'}: samples as this project draws them")
     return 0
 
 

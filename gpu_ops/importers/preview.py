@@ -10,13 +10,15 @@ from gpu_ops.importers.refusals import LayoutMismatch
 from gpu_ops.picture import to_uint8
 from gpu_ops.stylegan2.generator import Generator
 
-PICTURES, SIZE_PX, PSI = 4, 256, 0.7
+MOST_PICTURES, MOST_PIXELS, SIZE_PX, PSI = 4, 1024, 256, 0.7
 
 
 @torch.no_grad()
 def save_preview(path: Path, generator: Generator) -> None:
     """Write samples as a PNG. Raises LayoutMismatch where they are no pictures."""
-    z = torch.randn(PICTURES, generator.config.z_dim, generator=torch.Generator().manual_seed(0))
+    # as many as come to the width of one picture of 1024 px, which takes a CPU some seconds
+    count = min(MOST_PICTURES, max(1, MOST_PIXELS // generator.config.resolution))
+    z = torch.randn(count, generator.config.z_dim, generator=torch.Generator().manual_seed(0))
     tiles = []
     for one in z:
         picture = generator(one[None], PSI)  # [1, 3, R, R]
