@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from PIL import Image
 
 from gpu_ops.scenes.canvas import Canvas, Pixels, box
 from gpu_ops.scenes.faces_head import disc
@@ -13,8 +14,8 @@ from gpu_ops.scenes.faces_scene import Scene
 
 def surroundings(scene: Scene, size_px: int) -> Canvas:
     small = max(16, size_px // 4)  # soft: a quarter of the size is enough
-    times = -(-size_px // small)
-    picture = _gradient(scene, small).repeat(times, axis=0).repeat(times, axis=1)[:size_px, :size_px]
+    gradient = Image.fromarray(_gradient(scene, small))
+    picture = np.asarray(gradient.resize((size_px, size_px), Image.Resampling.NEAREST))
     labels = np.full((size_px, size_px), PART_IDS["background"], dtype=np.uint8)
     canvas = Canvas(picture, labels)
     _clutter(canvas, scene)

@@ -48,13 +48,11 @@ class Eye:
 
 def eyes(scene: Scene, colours: Palette) -> list[Layer]:
     eye = Eye(scene)
+    lid, white, lashes = _lid(eye, colours), _white(eye, colours), _lashes(scene, eye, colours)
     layers: list[Layer] = []
     for side in (-1.0, 1.0):
-        one = [_lid(eye, colours)]
-        if not eye.closed:
-            one += _ball(scene, eye, colours, side)
-        one += _lashes(scene, eye, colours)
-        layers += _in_face(scene, one, side)
+        ball = [] if eye.closed else [*white, *_iris(scene, eye, colours, side)]
+        layers += _in_face(scene, [lid, *ball, *lashes], side)
     return layers
 
 
@@ -76,17 +74,24 @@ def _lid(eye: Eye, colours: Palette) -> Layer:
     return Layer("lid", PART_IDS["lid"], colours.lid, band(eye.x * 1.04, eye.crease, below))
 
 
-def _ball(scene: Scene, eye: Eye, colours: Palette, side: float) -> list[Layer]:
-    """The white with its shade, and the iris, pupil and glint as far as the lids leave them free."""
-    size, x, y = scene.iris_size, side * eye.iris_x, eye.iris_y
+def _white(eye: Eye, colours: Palette) -> list[Layer]:
+    """The white, with the shade of the lid on it."""
     shade = np.minimum(eye.upper + 0.9 * PIXEL, eye.lower)
-    glint_x = x + side * 0.42 * size * (1.0 if scene.light_side > 0 else -1.0)
-    discs = [disc(x, y, part * size, part * size) for part in (1.0, 0.8, 0.47)]
-    discs.append(disc(glint_x, y - 0.4 * size, 0.25 * size, 0.25 * size))
-    rim, iris, pupil, glint = np.split(eye.within(np.concatenate(discs)), 4)
     return [
         Layer("white", PART_IDS["white"], colours.white, band(eye.x, eye.upper, eye.lower)),
         Layer("white_shade", None, scaled(colours.white, 0.8), band(eye.x, eye.upper, shade)),
+    ]
+
+
+def _iris(scene: Scene, eye: Eye, colours: Palette, side: float) -> list[Layer]:
+    """Iris, pupil and glint as far as the lids leave them free."""
+    size, x, y = scene.iris_size, side * eye.iris_x, eye.iris_y
+    discs = [disc(x, y, part * size, part * size) for part in (1.0, 0.8, 0.47)]
+    toward = side if scene.light_side > 0 else -side
+    discs.append(disc(x + 0.42 * toward * size, y - 0.4 * size, 0.25 * size, 0.25 * size))
+    free = eye.within(np.concatenate(discs))
+    rim, iris, pupil, glint = free.reshape(4, -1, 2)
+    return [
         Layer("iris_rim", PART_IDS["iris"], colours.iris_rim, rim),
         Layer("iris", None, colours.iris, iris),
         Layer("pupil", PART_IDS["pupil"], (14, 12, 16), pupil),

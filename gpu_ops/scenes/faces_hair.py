@@ -18,6 +18,7 @@ _DOWN = np.linspace(0.0, 1.0, 9)  # along the hair beside the face
 _TAIL = np.array(  # x in widths of the face, y, share of the volume
     [(0.5, 0.1, 0), (0.98, 0.08, 0.3), (1.14, 0.2, 1), (1.18, 0.42, 1), (1.04, 0.62, 0.3), (0.8, 0.62, 0)]
 )
+_OVER_EARS = 0.15
 _TOP = 0.46  # of the skull, above the eyes' line
 
 
@@ -124,7 +125,7 @@ def _width(scene: Scene) -> float:
 
 def _cap(scene: Scene) -> Points:
     """From the right end over the top to the left end, and back along the hairline."""
-    low = min(scene.hair_length, 0.12) if scene.hair_style in ("curly", "afro") else scene.hair_length
+    low = _OVER_EARS if scene.hair_style in ("curly", "afro") else scene.hair_length
     width = _width(scene)
     start = -np.arcsin(min(0.0, low) / _TOP)
     turn = np.linspace(start, np.pi - start, 21)

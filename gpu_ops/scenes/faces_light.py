@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from gpu_ops.scenes.canvas import Canvas, Pixels
 from gpu_ops.scenes.faces_head import Head
@@ -18,30 +19,35 @@ _COVER = np.array(  # what a part counts for: lit by the head's shape, skin, hai
     [(255 * (part not in _UNLIT), 255 * (part in _SKIN), 255 * (part == "hair")) for part in PARTS],
     dtype=np.uint8,
 )
-_SHINE = np.array((255, 240, 225), dtype=np.float32)
-_FLUSH = np.array((30, -40, -32), dtype=np.float32)
+_SPOT = np.array([(255.0, 240.0, 225.0), (30.0, -40.0, -32.0)])  # what shine and flush add
 _WARM = np.array((0.035, 0.0, -0.035), dtype=np.float32)
 
 
 def light(scene: Scene, head: Head, canvas: Canvas, factor: int) -> Pixels:
     """The canvas's picture, reduced and lit; [S, S, 3] uint8."""
-    cover = canvas.labels.copy()
-    cover.putpalette(_COVER.tobytes())
-    shares = [canvas.picture, cover.convert("RGB")]
-    if factor > 1:
-        shares = [image.reduce(factor) for image in shares]
-    picture, parts = (np.asarray(image, dtype=np.float32) for image in shares)
-    lit, skin, hair = np.moveaxis(parts * np.float32(1.0 / 255.0), 2, 0)
-    field = Fields(scene, head, picture.shape[0])
+    reduced = canvas.picture.reduce(factor) if factor > 1 else canvas.picture
+    picture = np.asarray(reduced, dtype=np.float32)
+    lit, skin, hair = _cover(canvas, factor)
+    field = Fields(scene, head, len(picture))
     shade = 1.0 + lit * field.shade() + hair * field.gleam()
-    shine, flush = field.spots()
     if scene.stubble > 0.0:
         shade *= 1.0 - skin * field.beard()
-    result = picture * (1.0 + np.float32(scene.light_warmth) * _WARM) * shade[:, :, None]
-    result += (skin * shine)[:, :, None] * _SHINE
-    result += (skin * flush)[:, :, None] * _FLUSH
-    lit_picture: Pixels = np.minimum(np.maximum(result, 0.0), 255.0).astype(np.uint8)
-    return lit_picture
+    result = picture * (1.0 + np.float32(scene.light_warmth) * _WARM)
+    result *= shade[:, :, None]
+    result += skin[:, :, None] * field.spots()
+    np.clip(result, 0.0, 255.0, out=result)
+    return np.asarray(result, dtype=np.uint8)
+
+
+def _cover(canvas: Canvas, factor: int) -> tuple[Field, ...]:
+    """What share of each reduced pixel is lit, skin, hair; by every second drawn pixel."""
+    step = 2 if factor % 2 == 0 else 1
+    image = Image.fromarray(np.asarray(canvas.labels)[::step, ::step])
+    image.putpalette(_COVER.tobytes())
+    shares = image.convert("RGB")
+    if factor > step:
+        shares = shares.reduce(factor // step)
+    return tuple(np.asarray(share, dtype=np.float32) * np.float32(1.0 / 255.0) for share in shares.split())
 
 
 class Fields:
@@ -64,8 +70,8 @@ class Fields:
         strength = np.float32(0.75 * scene.light_strength)
         return np.asarray(strength * np.maximum(facing, 0.0) + (0.04 - 0.82 * strength), dtype=np.float32)
 
-    def spots(self) -> tuple[Field, Field]:
-        """Highlights of skin towards the light, and red cheeks, which a smile lifts and rounds."""
+    def spots(self) -> Field:
+        """What is added to skin, RGB: highlights towards the light, and red cheeks, which a smile lifts."""
         scene = self.scene
         smile, side = max(0.0, scene.smile), scene.light_side
         shine = 0.05 + 0.1 * scene.shine
@@ -81,12 +87,14 @@ class Fields:
                 (0.21, blush, 0.085, 0.055 + 0.01 * smile, 0.0, red),
             ],
         )
-        middle = np.concatenate(self.head.place(table[:, :2]).T)[:, None]
-        size = np.concatenate(table[:, 2:4].T)[:, None]
-        bell = np.exp(-(((self.line - middle.astype(np.float32)) / size.astype(np.float32)) ** 2))
-        across, down = bell[:6], bell[6:]
-        strength = table[:, 4:].astype(np.float32)
-        return (down * strength[:, :1]).T @ across, (down * strength[:, 1:]).T @ across
+        middle = self.head.place(table[:, :2]).T.reshape(12, 1).astype(np.float32)
+        size = table[:, 2:4].T.reshape(12, 1).astype(np.float32)
+        bells = np.exp(-(((self.line - middle) / size) ** 2))
+        across, down = bells[:6], bells[6:]
+        tint = (table[:, 4:] @ _SPOT).astype(np.float32)
+        count = len(self.line)
+        sums = down.T @ (across[:, :, None] * tint[:, None, :]).reshape(6, 3 * count)
+        return np.asarray(sums.reshape(count, count, 3), dtype=np.float32)
 
     def beard(self) -> Field:
         """Stubble around the mouth and on the jaw."""

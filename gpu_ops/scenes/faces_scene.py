@@ -7,13 +7,15 @@ are fractions of the picture's side, so a scene renders at any resolution. Drawi
 
 from __future__ import annotations
 
+import functools
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from gpu_ops.scenes.faces_parts import BACKDROPS, GLASSES, HAIR_STYLES, NECKLINES
-from gpu_ops.scenes.faces_ranges import HAIR_RANGES, IDENTITY_RANGES, PICTURE_RANGES, Ranges
+from gpu_ops.scenes.faces_ranges import HAIR_RANGES, IDENTITY_RANGES, PICTURE_RANGES
 from gpu_ops.scenes.seeds import range_start
 
 SMILING_FROM = 0.4
@@ -26,6 +28,8 @@ GLASSES_SHARE = 0.24
 
 # Mixed into every seed, so that other domains draw other scenes from the same seed.
 _IDENTITY_KEY, _PICTURE_KEY = 0xFACE1D, 0xFACE
+
+Bounds = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,7 @@ def sample_scene(seed: int, identity: int | None = None) -> Scene:
     identity = identity_of(seed) if identity is None else identity
     person = np.random.default_rng([_IDENTITY_KEY, identity])
     hair_style = _word(person, HAIR_STYLES)
-    face = _numbers(person, IDENTITY_RANGES | HAIR_RANGES[hair_style])
+    face = _numbers(person, hair_style)
     picture = np.random.default_rng([_PICTURE_KEY, seed])
     worn = picture.random() < GLASSES_SHARE
     look: dict[str, Any] = {
@@ -156,7 +160,7 @@ def sample_scene(seed: int, identity: int | None = None) -> Scene:
         "neckline": _word(picture, NECKLINES),
         "backdrop": _word(picture, BACKDROPS),
     }
-    look |= _numbers(picture, PICTURE_RANGES)
+    look |= _numbers(picture)
     return Scene(seed=seed, identity=identity, hair_style=hair_style, **look, **face)
 
 
@@ -164,8 +168,16 @@ def _word(rng: np.random.Generator, words: tuple[str, ...]) -> str:
     return words[int(rng.integers(len(words)))]
 
 
-def _numbers(rng: np.random.Generator, ranges: Ranges) -> dict[str, Any]:
-    names = sorted(ranges)
-    lows, highs = zip(*(ranges[name] for name in names), strict=True)
+@functools.cache
+def _bounds(hair_style: str | None) -> tuple[tuple[str, ...], Bounds, Bounds]:
+    """Names, lowest and highest values of a picture's numbers, or of an identity's by its hair."""
+    ranges = IDENTITY_RANGES | HAIR_RANGES[hair_style] if hair_style else PICTURE_RANGES
+    names = tuple(sorted(ranges))
+    lows, highs = np.array([ranges[name] for name in names]).T
+    return names, lows, highs
+
+
+def _numbers(rng: np.random.Generator, hair_style: str | None = None) -> dict[str, Any]:
+    names, lows, highs = _bounds(hair_style)
     values: list[float] = rng.uniform(lows, highs).tolist()
     return dict(zip(names, values, strict=True))
