@@ -98,8 +98,7 @@ def test_all_streams_of_a_process_hear_progress_through_one_connection(
         reading = 0
         for step in range(40):
             service.stores.progress.publish(job_id, {**progress, "step": step})
-            blocked = redis.info("clients")["blocked_clients"]
-            reading = max(reading, int(blocked))
+            reading = max(reading, sum(one["cmd"] == "xread" for one in redis.client_list()))
             time.sleep(0.05)
             assert time.monotonic() < deadline
         service.stores.jobs.succeed(claim, {}, {})
@@ -192,4 +191,4 @@ def test_clients_that_do_not_close_their_connections_hold_nobody_up(service: Ser
             assert b"200" in lingering.recv(16)
         with httpx.Client(base_url=f"http://127.0.0.1:{service.port}", trust_env=False) as newcomer:
             assert newcomer.get("/livez", timeout=30).status_code == 200
-        assert time.monotonic() - began < 10  # one after the other they would take twenty seconds
+        assert time.monotonic() - began < 15  # one after the other they would take twenty seconds
