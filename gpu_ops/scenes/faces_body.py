@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gpu_ops.scenes.canvas import Points
-from gpu_ops.scenes.faces_head import FLIP, PIXEL, Head, Layer, band, disc, mirrored, smooth
+from gpu_ops.scenes.faces_head import FLIP, PIXEL, Head, Layer, Line, band, disc, mirrored, smooth
 from gpu_ops.scenes.faces_mouth import Mouth
 from gpu_ops.scenes.faces_palette import Palette, mixed, scaled
 from gpu_ops.scenes.faces_parts import PART_IDS
@@ -39,8 +39,15 @@ def face_outline(scene: Scene, mouth: Mouth) -> Points:
     return smooth(mirrored(right))
 
 
-def face(scene: Scene, outline: Points, mouth: Mouth, colours: Palette) -> list[Layer]:
-    layers = [Layer("face", PART_IDS["skin"], colours.skin, outline)]
+def rim(head: Head, outline: Points) -> Line:
+    """What lifts the face's outline to its rim, which runs smoothly forward to the chin."""
+    down = np.clip((outline[:, 1] - 0.1) / 0.32, 0.0, 1.0)
+    lift: Line = 0.07 + 0.055 * down * down * (3.0 - 2.0 * down) - head.depth(outline)
+    return lift
+
+
+def face(scene: Scene, outline: Points, rim: Line, mouth: Mouth, colours: Palette) -> list[Layer]:
+    layers = [Layer("face", PART_IDS["skin"], colours.skin, outline, rim)]
     return layers + _smile_lines(scene, mouth, colours) + _freckles(scene, colours)
 
 
@@ -83,13 +90,16 @@ def ears(scene: Scene, colours: Palette) -> list[Layer]:
     return layers
 
 
-def body(scene: Scene, head: Head, outline: Points, colours: Palette) -> list[Layer]:
-    """Neck and clothes, in the picture's frame: they follow the head's place, not its tilt."""
+def body(scene: Scene, head: Head, jaw: Points, colours: Palette) -> list[Layer]:
+    """Neck and clothes, in the picture's frame: they follow the head's place, not its tilt.
+
+    jaw [k, 2]: the face's outline in the picture, whose shadow falls on the neck.
+    """
     chin = head.place(np.array([(0.0, scene.face_length)]))[0]
     x = 0.5 * (scene.centre_x + chin[0])
     half = scene.zoom * scene.face_width * (0.36 + 0.22 * scene.jaw_width)
     neck = np.array([(1.0, 0.6), (1.0, 0.88), (1.9, 1.1)]) * (half, 1.0)
-    shade = head.place(outline) + np.array((0.0, 0.05))  # what the jaw throws on it
+    shade = jaw + np.array((0.0, 0.05))
     shade[:, 0] = np.clip(shade[:, 0], x - half, x + half)
     dark = mixed(colours.skin, colours.skin_shadow, 0.8)
     return [

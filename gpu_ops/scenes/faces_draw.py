@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 from gpu_ops.scenes import faces_hair
 from gpu_ops.scenes.canvas import Canvas, Pixels
 from gpu_ops.scenes.faces_backdrop import surroundings
-from gpu_ops.scenes.faces_body import body, ears, face, face_outline
+from gpu_ops.scenes.faces_body import body, ears, face, face_outline, rim
 from gpu_ops.scenes.faces_eyes import brows, eyes
 from gpu_ops.scenes.faces_glasses import glare, glasses, temples
 from gpu_ops.scenes.faces_head import Head, Layer
@@ -34,9 +34,10 @@ def layers(scene: Scene, head: Head, colours: Palette) -> list[Layer]:
     back = faces_hair.behind(scene, colours)
     shape = Mouth(scene)
     outline = face_outline(scene, shape)
+    lift = rim(head, outline)
     front = [
         *ears(scene, colours),
-        *face(scene, outline, shape, colours),
+        *face(scene, outline, lift, shape, colours),
         *faces_hair.shadow(scene, colours),
         *mouth(scene, shape, colours),
         *nose(scene, colours),
@@ -46,7 +47,7 @@ def layers(scene: Scene, head: Head, colours: Palette) -> list[Layer]:
         *faces_hair.front(scene, colours),
         *glasses(scene, colours),
     ]
-    return [*head.placed(back), *body(scene, head, outline, colours), *head.placed(front)]
+    return [*head.placed(back), *body(scene, head, head.place(outline, lift), colours), *head.placed(front)]
 
 
 def tint(canvas: Canvas, layer: Layer, opacity: float) -> None:

@@ -47,11 +47,16 @@ class Head:
         self.roll = np.cos(scene.roll), np.sin(scene.roll)
         self.shift = scene.centre_x, scene.centre_y
 
+    def depth(self, points: Points) -> Line:
+        """How far in front of the head's axis points [k, 2] of the face's frame lie; [k]."""
+        inside = 1.0 - (points[:, 0] / self.width) ** 2 - (points[:, 1] / HEIGHT) ** 2
+        surface: Line = DEPTH * np.sqrt(np.maximum(inside, 0.0))
+        return surface
+
     def place(self, points: Points, lift: float | Line = 0.0) -> Points:
         """Points [k, 2] of the face's frame, in the picture [k, 2]."""
         x, y = points[:, 0], points[:, 1]
-        inside = 1.0 - (x / self.width) ** 2 - (y / HEIGHT) ** 2
-        depth = DEPTH * np.sqrt(np.maximum(inside, 0.0)) + lift - 0.5 * DEPTH
+        depth = self.depth(points) + lift - 0.5 * DEPTH
         x = x * self.yaw[0] + depth * self.yaw[1]
         y = y * self.pitch[0] - depth * self.pitch[1] - _PIVOT
         x, y = x * self.roll[0] - y * self.roll[1], x * self.roll[1] + y * self.roll[0]
