@@ -4,15 +4,20 @@ Each field is read from EDITQ_<NAME>; `Settings()` reads the environment, argume
 An empty variable counts as one that is not set. Only EDITQ_ variables are read, and nothing else reads them.
 """
 
+import base64
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from storage.addresses import networks_of
+
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="EDITQ_", env_ignore_empty=True, extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="EDITQ_", env_ignore_empty=True, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
 
     data_dir: Path = Field(default=Path(".editq"), description="Where the embedded service keeps everything.")
     cache_dir: Path = Field(
@@ -148,8 +153,31 @@ class Settings(BaseSettings):
             else value
         )
 
+    @field_validator("webhook_networks")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        networks_of(value)
+        return value
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _standard_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            _check_secret(value.get_secret_value())
+        return value
+
     @field_validator("s3_prefix")
     @classmethod
     def _prefix_is_a_folder(cls, value: str) -> str:
         stripped = value.strip("/")
         return f"{stripped}/" if stripped else ""
+
+
+def _check_secret(secret: str) -> None:
+    """Says nothing of the secret itself."""
+    try:
+        byte_size = len(base64.b64decode(secret.removeprefix("whsec_"), validate=True))
+    except ValueError:
+        byte_size = 0
+    if not secret.startswith("whsec_") or not 24 <= byte_size <= 64:
+        raise ValueError("must be whsec_ and the base64 of 24 to 64 bytes")

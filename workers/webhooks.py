@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from storage.records import Delivery
 from storage.settings import Settings
-from storage.stores import Outbox
+from storage.upkeep import Outbox
 from workers.pinned import CallFailed
 from workers.sending import Answer, Caller
 

@@ -17,7 +17,8 @@ from storage.migrate import migrate
 from storage.objects import FileObjects
 from storage.progress import RedisProgressBoard
 from storage.s3 import S3Objects
-from storage.stores import Jobs, Library, Locks, Objects, Outbox, ProgressBoard, Retention
+from storage.stores import Jobs, Library, Locks, Objects, ProgressBoard
+from storage.upkeep import Outbox, Retention
 
 TABLES = (
     *("events", "deliveries", "idempotency_keys", "jobs", "turns", "pauses", "drains"),

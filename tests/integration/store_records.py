@@ -12,7 +12,8 @@ from storage.memory_outbox import MemoryOutbox
 from storage.memory_retention import MemoryRetention
 from storage.outbox import SqlOutbox
 from storage.retention import SqlRetention
-from storage.stores import Jobs, Library, Locks, Outbox, Retention
+from storage.stores import Jobs, Library, Locks
+from storage.upkeep import Outbox, Retention
 
 
 @dataclass

@@ -11,7 +11,8 @@ from test_store_contracts_races import together
 from storage.errors import Conflict, JobNotFound, NotFound
 from storage.records import Claim, Delivery, Job
 from storage.specs import JobOptions, Webhook
-from storage.stores import Jobs, Outbox
+from storage.stores import Jobs
+from storage.upkeep import Outbox
 
 URL = "https://hooks.example/editq"
 

@@ -15,7 +15,8 @@ from storage.database import Database
 from storage.errors import JobEnded, LeaseLost
 from storage.jobs import SqlJobs
 from storage.records import Claim, Count, Job, Priority, Status
-from storage.stores import Jobs, Locks, Outbox
+from storage.stores import Jobs, Locks
+from storage.upkeep import Outbox
 
 ENDS = ("succeeded", "failed", "canceled")
 HOOK = {"url": "https://example.org/hook"}

@@ -16,8 +16,9 @@ from storage.objects import checkpoint_key, image_key, model_key, output_key
 from storage.records import Count, IdempotencyKey, Job, ObjectRef, Status
 from storage.retention import CONDEMNED_FOR_S
 from storage.specs import JobOptions, Webhook
-from storage.stores import Jobs, Library, Outbox, Retention
+from storage.stores import Jobs, Library
 from storage.tables import JOBS, MARKS
+from storage.upkeep import Outbox, Retention
 
 DAY_S = 86400.0
 KEY = image_key("local", "a" * 64)  # of the image that image() makes

@@ -17,7 +17,8 @@ from storage.memory_outbox import MemoryOutbox
 from storage.records import Delivery
 from storage.settings import Settings
 from storage.specs import JobOptions, Webhook
-from storage.stores import Jobs, Outbox
+from storage.stores import Jobs
+from storage.upkeep import Outbox
 from workers import webhooks
 from workers.webhooks import Deliveries
 

@@ -177,3 +177,22 @@ def test_every_error_is_named_and_drawn() -> None:
 
 def test_an_event_is_a_value() -> None:
     assert Event("j", 1, "queued", {}, 0.0) == Event("j", 1, "queued", {}, 0.0)
+
+
+@pytest.mark.parametrize(
+    "secret", ["whsec_", "whsec_abc", "whsec_!!!!", "plain", "whsec_" + "QUFB" * 4, "QUFB" * 10]
+)
+def test_a_webhook_secret_that_receivers_could_not_use_is_refused_without_being_shown(
+    monkeypatch: pytest.MonkeyPatch, secret: str
+) -> None:
+    monkeypatch.setenv("EDITQ_WEBHOOK_SECRET", secret)
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    shown = str(caught.value).replace("must be whsec_ and", "")
+    assert secret not in shown
+
+
+def test_webhook_networks_must_be_networks() -> None:
+    assert Settings(webhook_networks=("10.1.0.0/16",)).webhook_networks == ("10.1.0.0/16",)
+    with pytest.raises(ValidationError, match=r"10\.1\.0\.0/99"):
+        Settings(webhook_networks=("10.1.0.0/99",))
