@@ -4,14 +4,12 @@ import colorsys
 import contextlib
 import json
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gpu_ops.bundle import DESCRIPTION
 from gpu_ops.importers.encoders import NOTE, is_encoder, save_encoder
 from gpu_ops.importers.generators import import_generator, is_generator
 from gpu_ops.importers.limits import Limits
@@ -24,6 +22,7 @@ from gpu_ops.network_file import save_network
 from gpu_ops.stylegan2.files import save_generator
 from gpu_ops.stylegan2.generator import Generator
 
+DESCRIPTION = "model.json"  # as in bundle.py, which takes seconds to import
 WITHOUT_GENERATOR = "imported.json"
 
 
@@ -61,7 +60,7 @@ def import_files(
         unfinished = Path(beside) / "model"
         unfinished.mkdir()
         description = _write(found, unfinished, model_name(name or folder.name), parts)
-        shutil.move(unfinished, folder)
+        unfinished.rename(folder)
     return description
 
 
