@@ -1,9 +1,11 @@
 """The `editq` command."""
 
 import os
+import shutil
 import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import click
 
@@ -57,6 +59,14 @@ def up() -> None:
         sys.exit(1)
 
 
+def _command() -> str:
+    """How this command is typed here: it may not be on PATH."""
+    beside = Path(sys.executable).with_name("editq")
+    if shutil.which("editq"):
+        return "editq"
+    return os.path.relpath(beside) if beside.exists() else f"{sys.executable} -m editq.cli"
+
+
 def _welcome(service: embedded.Service) -> str:
     body = '{"kind": "sample", "model": "cars", "seed": 1}'
     return f"""
@@ -67,7 +77,7 @@ editq is ready at {service.address}
 Draw a car, and look at the job:
   curl -s {service.address}/v1/jobs -H 'Content-Type: application/json' -d '{body}'
   curl -s '{service.address}/v1/jobs?limit=1'
-  editq jobs list
+  {_command()} jobs list
 
 Ctrl-C stops it.
 """
