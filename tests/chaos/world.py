@@ -96,6 +96,11 @@ class World:
             raise
         return self
 
+    @property
+    def slack_s(self) -> float:
+        """What a bar in seconds leaves the machine for waking processes; the short form runs on busy ones."""
+        return 1.5 if self.long else 15.0
+
     def __exit__(self, *_: object) -> None:
         self.ending.close()
 

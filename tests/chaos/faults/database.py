@@ -11,7 +11,7 @@ from chaos.wire import Cut, Link
 from chaos.world import LEASE_S, World, pause
 
 STEPS = 8
-LONGEST_S = 20.0  # a lease, a housekeeper's lock, a retry after a few seconds, on a busy machine
+LONGEST_S = 30.0  # a lease, a housekeeper's lock, a retry after a few seconds, on a busy machine
 
 
 class Counter:
@@ -37,16 +37,20 @@ def cut(world: World, rng: Random) -> Told:
     nth, when = order[world.turn // 2 % writes], [Cut.BEFORE, Cut.AFTER][world.turn % 2]
     counter = world.wires["database", "gpu"].rule = Counter(nth, when)
     world.wires["database", "cpu"].rule = Counter(rng.randint(1, 60), when)  # and one of housekeeping's
-    job = world.submit(steps=STEPS, lr=rng.randint(1, 1000) / 1000)
-    yield from world.judge.one_end(job)
-    row = world.judge.row(job)
     yield Figure("writes", writes)
     yield Figure("write", nth)
-    struck = counter.count >= nth or nth > 0.8 * writes  # one run makes a few writes more than another
-    yield Check("the connection was cut", struck, f"{counter.count} < {nth}")
-    yield at_most("lost", row["lost"], 1)  # a claim whose answer is lost runs nowhere until its lease is over
-    yield Check("no failure of its own", row["failures"] == 0)
-    yield at_most("from submit to end (s)", row["ended_at"] - row["created_at"], LONGEST_S)
+    for _ in range(3):  # a job may make a few writes less than another: then the cut falls in the next one
+        job = world.submit(steps=STEPS, lr=rng.randint(1, 1000) / 1000)
+        yield from world.judge.one_end(job)
+        row = world.judge.row(job)
+        yield at_most(
+            "lost", row["lost"], 1
+        )  # a claim whose answer is lost is nobody's until its lease is over
+        yield Check("no failure of its own", row["failures"] == 0)
+        yield at_most("from submit to end (s)", row["ended_at"] - row["created_at"], LONGEST_S)
+        if counter.count >= nth:
+            break
+    yield Check("the connection was cut", counter.count >= nth)
 
 
 def _writes_of_a_clean_run(world: World) -> int:

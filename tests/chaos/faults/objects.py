@@ -45,7 +45,7 @@ def errors(world: World, rng: Random) -> Told:
 def slow(world: World, rng: Random) -> Told:
     """Every answer takes up to one and a half leases."""
     proxy(world, rng).trouble.slow_s = 3.0
-    jobs = [world.submit(steps=12, lr=rng.randint(1, 1000) / 1000) for _ in range(2)]
+    jobs = [world.submit(steps=6, lr=rng.randint(1, 1000) / 1000) for _ in range(2)]
     yield from judged(world, jobs)
     for job in jobs:
         yield equal("attempts", world.judge.row(job)["attempt"], 1)

@@ -19,7 +19,6 @@ from chaos.world import HOUSEKEEPING_S, LEASE_S, World, pause
 SERVERS, NEAR, FAR = HOSTS = ("servers", "near", "far")
 ADDRESS = "10.213.0.1"
 CLONE_NEWNET = 0x40000000
-SLACK_S = 3.0
 
 
 def ip(*words: str) -> None:
@@ -121,7 +120,7 @@ def _ended_elsewhere(world: World, job: Submitted, near: Worker, cut_at: float) 
         yield Check("on the near host", f":{near.pid}:" in start["data"]["worker"], str(start["data"]))
         yield Figure("elsewhere_s", start["created_at"] - cut_at)
     queued = [e["created_at"] for e in world.judge.events(job) if e["type"] == "queued"]
-    yield at_most("given up in time (s)", queued[1] - cut_at, LEASE_S + HOUSEKEEPING_S + SLACK_S)
+    yield at_most("given up in time (s)", queued[1] - cut_at, LEASE_S + HOUSEKEEPING_S + world.slack_s)
 
 
 def _works_again(world: World, far: Worker) -> Told:

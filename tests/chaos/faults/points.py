@@ -31,7 +31,7 @@ def points(world: World, rng: Random) -> Told:
     late = struck is None and point >= 0.9 * len(calls)  # a run makes a few calls more or less than another
     yield Check("the kill fell", struck is not None or late, f"point {point} ({calls[point - 1]})")
     if struck is not None:
-        yield from resumed(world, job, struck)
+        yield from resumed(world, job, struck, target)
 
 
 def clean_run(world: World) -> list[str]:
