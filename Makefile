@@ -36,12 +36,12 @@ chaos-report: install ## print the figures of the long runs, and put them into d
 chaos-%: install
 	$(CHAOS) run $* $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
 
-check: install ## lint, format, types, import rules and unit tests
+check: install ## lint, format, types, import rules and the quick unit tests: under a minute
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) -q -m "not slow" tests/unit
+	$(PYTEST) -q -m "not slow and not thorough" tests/unit
 
 format: install ## let ruff put the code into shape
 	$(BIN)/ruff check --fix-only .

@@ -13,6 +13,14 @@ from gpu_ops.bundle import Bundle, load_bundle
 # Threads of several processes that share a few cores wait for each other far longer than they work.
 torch.set_num_threads(1)
 
+THOROUGH = ("test_importers_", "test_training_")  # they train, and read whole checkpoints
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.name.startswith(THOROUGH):
+            item.add_marker(pytest.mark.thorough)
+
 
 @pytest.fixture(autouse=True)
 def _seeded() -> None:

@@ -111,6 +111,7 @@ def test_nothing_but_delta_w_changes(tiny: Bundle, w_plus: torch.Tensor, target:
         assert all(parameter.grad is None for parameter in network.parameters())
 
 
+@pytest.mark.thorough
 def test_losses_fall_and_the_result_is_what_was_found(
     tiny: Bundle, w_plus: torch.Tensor, target: Picture
 ) -> None:
@@ -146,6 +147,7 @@ def test_strength_zero_is_the_inversion_and_one_the_edit(
         assert np.array_equal(to_uint8(tiny.draw(w_plus + strength * result.delta_w)[0]), pictures)
 
 
+@pytest.mark.thorough
 def test_the_prior_keeps_the_edit_short_and_can_be_left_out(
     tiny: Bundle, w_plus: torch.Tensor, target: Picture
 ) -> None:
@@ -177,6 +179,7 @@ def test_a_cut_and_a_restart_change_no_bit(
     assert resumed.metrics == whole.metrics
 
 
+@pytest.mark.thorough
 def test_pictures_together_equal_each_alone(tiny64: Bundle, w_plus: torch.Tensor) -> None:
     code = w_plus.double()
     target = wanted(tiny64, code)

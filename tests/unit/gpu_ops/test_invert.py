@@ -57,6 +57,7 @@ def test_it_starts_at_the_mean_code_and_the_loss_is_the_one_documented(
     assert progress.losses["total"] == pytest.approx(total, rel=1e-5)
 
 
+@pytest.mark.thorough
 def test_losses_fall_and_the_result_is_what_was_found(tiny: Bundle, pictures: Picture) -> None:
     steps, result = finish(invert(tiny, pictures, steps=40))
     assert [(p.step, p.total) for p in steps] == [(n, 40) for n in range(1, 41)]
@@ -101,6 +102,7 @@ def test_a_cut_and_a_restart_change_no_bit(tiny: Bundle, pictures: Picture, cut:
     assert (resumed.losses_first, resumed.losses_last) == (whole.losses_first, whole.losses_last)
 
 
+@pytest.mark.thorough
 def test_pictures_together_equal_each_alone(tiny64: Bundle, pictures: Picture) -> None:
     _, together = finish(invert(tiny64, pictures, steps=8))
     for item in range(3):

@@ -11,9 +11,10 @@ from gpu_ops.judge import CHUNK, Judge
 from gpu_ops.network_file import load_network, save_network
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def judge() -> Judge:
-    """Random weights, with statistics of its own inputs, so that its masks show several parts."""
+    """Random weights, with statistics of its own inputs, so that its masks show several parts; read only."""
+    torch.manual_seed(0)
     judge = Judge(parts=5, width=4)
     noise = torch.randn(8, 3, 64, 64)
     with torch.no_grad():

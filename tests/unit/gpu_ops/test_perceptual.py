@@ -28,6 +28,7 @@ def pair(count: int = 3, size: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
     return one, two
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("net", ["squeeze", "alex"])
 @pytest.mark.parametrize("calibrated", [True, False])
 def test_the_distance_and_its_gradient_are_those_of_lpips(net: str, calibrated: bool) -> None:
@@ -100,6 +101,7 @@ def write(path: Path, weights: Weights) -> Path:
     return path
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("net", "suffix"),
     [
@@ -196,6 +198,7 @@ OTHERS: dict[str, Callable[[], Any]] = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("what", OTHERS)
 def test_other_networks_are_refused(tmp_path: Path, what: str) -> None:
     torch.save(OTHERS[what](), tmp_path / "w.pth")

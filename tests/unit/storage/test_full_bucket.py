@@ -4,7 +4,7 @@ import errno
 import io
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -13,15 +13,24 @@ from storage.errors import StorageFull, StorageUnavailable
 from storage.s3 import S3Objects
 
 
-@contextmanager
-def answering(status: int, code: str) -> Iterator[S3Objects]:
-    """A bucket that answers every upload so."""
-    body = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
+@dataclass
+class Bucket:
+    """Answers every upload with this."""
 
+    objects: S3Objects
+    status: int = 403
+    code: str = "AccessDenied"
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[Bucket]:
     class Refusing(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # which says that it may go on, when a client waits for that
+
         def do_PUT(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(status)
+            body = f"<Error><Code>{bucket.code}</Code><Message>no</Message></Error>".encode()
+            self.send_response(bucket.status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -32,7 +41,8 @@ def answering(status: int, code: str) -> Iterator[S3Objects]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         endpoint = f"http://127.0.0.1:{server.server_port}"
-        yield S3Objects("b", endpoint=endpoint, path_style=True, access_key="a", secret_key="b")
+        bucket = Bucket(S3Objects("b", endpoint=endpoint, path_style=True, access_key="a", secret_key="b"))
+        yield bucket
         server.shutdown()
 
 
@@ -46,9 +56,10 @@ def answering(status: int, code: str) -> Iterator[S3Objects]:
         (400, "InvalidArgument", False),
     ],
 )
-def test_a_bucket_that_takes_no_more_is_full(status: int, code: str, full: bool) -> None:
-    with answering(status, code) as objects, pytest.raises(StorageUnavailable) as raised:
-        objects.put("local/images/a", b"bytes", "image/png")
+def test_a_bucket_that_takes_no_more_is_full(bucket: Bucket, status: int, code: str, full: bool) -> None:
+    bucket.status, bucket.code = status, code
+    with pytest.raises(StorageUnavailable) as raised:
+        bucket.objects.put("local/images/a", b"bytes", "image/png")
     assert isinstance(raised.value, StorageFull) is full
 
 
@@ -59,6 +70,6 @@ class Spool(io.BytesIO):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_the_disk_for_temporary_files_may_be_full_too() -> None:
+def test_the_disk_for_temporary_files_may_be_full_too(bucket: Bucket) -> None:
     with pytest.raises(StorageFull):
-        S3Objects("b", access_key="a", secret_key="b").put("local/images/a", Spool(), "image/png")
+        bucket.objects.put("local/images/a", Spool(), "image/png")

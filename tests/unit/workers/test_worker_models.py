@@ -35,6 +35,7 @@ def test_the_digest_is_of_weights_and_roles_alone(trial: Trial, pretrained: Path
     assert digest_of({"a": "1", "b": "2"}) != digest_of({"a": "2", "b": "1"})
 
 
+@pytest.mark.thorough
 def test_a_model_is_loaded_once_and_the_least_recently_used_goes(trial: Trial, tmp_path: Path) -> None:
     for seed, name in enumerate(("one", "two", "three")):
         make_tiny_model(tmp_path / "pretrained", name, seed)

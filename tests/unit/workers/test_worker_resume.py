@@ -68,7 +68,13 @@ SPECS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize(("kind", "seed"), [("edit", 1), ("edit", 2), ("invert", 3)])
+@pytest.mark.parametrize(
+    ("kind", "seed"),
+    [
+        ("edit", 1),
+        *(pytest.param(*case, marks=pytest.mark.thorough) for case in (("edit", 2), ("invert", 3))),
+    ],
+)
 def test_a_job_drained_and_killed_at_random_steps_ends_as_if_left_alone(
     plant: Trial, picture: str, at_steps: Callable[[Happening], None], kind: str, seed: int
 ) -> None:
@@ -102,6 +108,7 @@ def test_a_job_drained_and_killed_at_random_steps_ends_as_if_left_alone(
     assert len(steps) == STEPS + kills, "a kill costs the step since the last checkpoint, a drain nothing"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("stop_at", [2, 7])
 def test_an_edit_stopped_leaves_a_full_set_of_outputs(
     plant: Trial, picture: str, at_steps: Callable[[Happening], None], stop_at: int
