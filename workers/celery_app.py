@@ -5,8 +5,8 @@
 
 (the name of a node begins with its queue: a GPU worker's child then loads torch before its first job does).
 A message only says that a queue has work (workers/queue.py), so losing one or getting it twice does no harm.
-That is why a message whose worker was killed is not put back: its row comes back when the lease has passed,
-and housekeeping rings for it, with back-off, where a redelivery would loop at full speed.
+That is why a message whose worker was killed is not put back: its row comes back, when the parent sees its
+child dead or the lease has passed, with a ring of its own, where a redelivery would loop at full speed.
 """
 
 from celery import Celery

@@ -9,7 +9,8 @@ from tiny_model import SIZE_PX
 from worker_plant import Plant, gpu, upload_noise
 
 from storage.masks import decode_mask
-from storage.records import Job, Status
+from storage.records import Job, Priority, Status
+from storage.specs import JobOptions
 
 STEPS = 150
 pytestmark = pytest.mark.timeout(300)
@@ -77,6 +78,22 @@ def test_a_running_job_is_canceled_within_a_step(plant: Plant, picture: str) -> 
     plant.stores.jobs.request_cancel("local", job.id)
     plant.stores.progress.notice_cancel(job.id)
     assert plant.ended(job).status is Status.CANCELED
+
+
+def test_long_work_gives_way_to_an_interactive_job_and_goes_on(plant: Plant, picture: str) -> None:
+    long = plant.submit("invert", image=picture, steps=5000, options=JobOptions(priority=Priority.BULK))
+    plant.under_way(long)
+    short = plant.submit("sample", options=JobOptions(priority=Priority.INTERACTIVE))
+    assert plant.ended(short).status is Status.SUCCEEDED
+    plant.until(lambda: plant.get(long).attempt == 2, "its next attempt")
+    reasons = [event.data.get("reason") for event in plant.stores.jobs.events("local", long.id)]
+    assert "gave_way" in reasons
+    plant.stores.jobs.request_stop("local", long.id)
+    plant.stores.progress.notice_cancel(long.id)
+    stopped = plant.ended(long)
+    assert (stopped.status, stopped.attempt) == (Status.SUCCEEDED, 2)
+    assert (stopped.drains, stopped.failures, stopped.lost) == (1, 0, 0)
+    assert stopped.result["stopped_early"] is True
 
 
 def test_kill_9_of_the_pool_child(plant: Plant, picture: str) -> None:

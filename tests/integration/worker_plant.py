@@ -21,6 +21,7 @@ from storage.migrate import migrate
 from storage.objects import image_key
 from storage.records import Image, Job, Status, new_id
 from storage.settings import Settings
+from storage.specs import DEFAULT_OPTIONS, JobOptions
 from storage.stores import Stores, open_stores
 from workers.queue import Doorbell
 from workers.release import register_models
@@ -110,8 +111,11 @@ class Plant:
         self.workers.append(worker)
         return worker
 
-    def submit(self, kind: str, *, ring: bool = True, **spec: Any) -> Job:
-        job = self.stores.jobs.add("local", kind, {"kind": kind, "model": "cars", **spec})
+    def submit(
+        self, kind: str, *, ring: bool = True, options: JobOptions = DEFAULT_OPTIONS, **spec: Any
+    ) -> Job:
+        members = {"kind": kind, "model": "cars", **spec}
+        job = self.stores.jobs.add("local", kind, members, options=options)
         if ring:
             self.bell.ring(job.queue, job.id)
         return job
