@@ -2,9 +2,12 @@
 
 chaos-out/<fault>.jsonl        the long form: a target goes on with the runs that are missing
 chaos-out/short/<fault>.jsonl  the short form: written anew each time
+
+(CHAOS_OUT names another folder.)
 """
 
 import json
+import os
 import subprocess
 import time
 from dataclasses import asdict, dataclass, field
@@ -12,7 +15,7 @@ from pathlib import Path
 
 from chaos.parts import ROOT
 
-OUT = ROOT / "chaos-out"
+OUT = Path(os.environ.get("CHAOS_OUT", ROOT / "chaos-out"))
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,15 @@ def points(world: World, rng: Random) -> Told:
     point = order[world.turn % len(order)]
     target = rng.choice(["child", "parent", "both"])
     plan = world.plan(at=point, to=target)
-    job = world.submit(steps=STEPS, lr=rng.randint(1, 1000) / 1000)
-    yield from world.judge.one_end(job)
     yield Figure("points", len(calls))
     yield Figure("point", point)
-    struck = world.struck_at(plan)
-    late = struck is None and point >= 0.9 * len(calls)  # a run makes a few calls more or less than another
-    yield Check("the kill fell", struck is not None or late, f"point {point} ({calls[point - 1]})")
+    for _ in range(3):  # a job may make a few calls less than another: then the kill falls in the next one
+        job = world.submit(steps=STEPS, lr=rng.randint(1, 1000) / 1000)
+        yield from world.judge.one_end(job)
+        struck = world.struck_at(plan)
+        if struck is not None:
+            break
+    yield Check("the kill fell", struck is not None, f"point {point} ({calls[point - 1]})")
     if struck is not None:
         yield from resumed(world, job, struck, target)
 
