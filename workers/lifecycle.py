@@ -23,6 +23,7 @@ from workers.presence import Presence, worker_name
 from workers.queue import Doorbell
 
 FORWARD_EVERY_S = 0.5
+WARM_AFTER_S = 2.0
 log = logging.getLogger(__name__)
 _shutting_down = threading.Event()
 
@@ -32,7 +33,10 @@ def child_began(sender: str, **_: Any) -> None:
     """`sender` is the node's name, which begins with its queue."""
     drain.ignore_until_a_task_begins()
     if sender.startswith(GPU_QUEUE):
-        warm(wait=False)
+        # Not at once: a job that waits is claimed seconds sooner when nothing else is imported meanwhile.
+        warming = threading.Timer(WARM_AFTER_S, warm, kwargs={"wait": False})
+        warming.daemon = True
+        warming.start()
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]
