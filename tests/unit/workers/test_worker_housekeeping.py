@@ -1,6 +1,5 @@
 """A pass of housekeeping: leases, deadlines, and what goes on beside it."""
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -139,17 +138,10 @@ def test_webhooks_are_sent_beside_housekeeping(stores: Stores, tmp_path: Path) -
         until(lambda: stores.outbox.list("local", job.id)[0].last_error == "no connection")
 
 
-@pytest.mark.parametrize(
-    "members", [{}, {"webhook_secret": "whsec_é"}, {"webhook_secret": SECRET, "webhook_networks": "x"}]
-)
-def test_without_what_webhooks_need_the_rest_is_kept_going(
-    stores: Stores, tmp_path: Path, members: dict[str, str], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_without_what_webhooks_need_the_rest_is_kept_going(stores: Stores, tmp_path: Path) -> None:
     job = hooked(stores)
     stores.jobs.add("local", "edit", {})
     stores.jobs.claim("gpu", "w", lease_s=0.01)
-    with caplog.at_level(logging.ERROR), keeping(keeper(stores, tmp_path, **members)):
+    with keeping(keeper(stores, tmp_path)):
         until(lambda: not stores.jobs.running())
-        until(lambda: not members or "settings are wrong" in caplog.text)
     assert stores.outbox.list("local", job.id)[0].tries == 0
-    assert "ZWRpdHEg" not in caplog.text
