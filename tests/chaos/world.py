@@ -23,6 +23,7 @@ from PIL import Image as Pillow
 
 from chaos.bucket import BucketProxy
 from chaos.calls import PLAN, Plan
+from chaos.checks import Told, at_most, equal
 from chaos.judge import BucketListing, FolderListing, Judge, Submitted
 from chaos.leash import Leash, sweep
 from chaos.parts import (
@@ -208,6 +209,18 @@ class World:
             body = {"kind": "invert", "model": model, "image": self.picture, "steps": steps, "lr": lr}
             body["options"] = options
         return body, (model, steps, lr, webhook)
+
+    def lost_at_most(self, job: Submitted, times: int) -> Told:
+        """How often its workers lost it. The short form forgives a busy machine, where leases of 2 s run out
+        although nothing is wrong."""
+        if self.long:
+            yield at_most("times lost", self.judge.row(job)["lost"], times)
+
+    def in_one_attempt(self, job: Submitted) -> Told:
+        """It was neither lost nor retried; with the same exception."""
+        row = self.judge.row(job)
+        forgiven = 0 if self.long else row["lost"] + row["outages"]
+        yield equal("attempts", row["attempt"] - forgiven, 1)
 
     def plan(self, **members: Any) -> Plan:
         """Let a signal fall at a call of the next job (see chaos/calls.py)."""

@@ -67,7 +67,7 @@ def duplicates(world: World, rng: Random) -> Told:
             pipeline.lpush("gpu", message)
         pipeline.execute()
     yield from world.judge.one_end(job)
-    yield equal("attempts", world.judge.row(job)["attempt"], 1)
+    yield from world.in_one_attempt(job)
     yield equal("steps taken twice", world.judge.repeated(job), 0)
 
 

@@ -43,9 +43,7 @@ def cut(world: World, rng: Random) -> Told:
         job = world.submit(steps=STEPS, lr=rng.randint(1, 1000) / 1000)
         yield from world.judge.one_end(job)
         row = world.judge.row(job)
-        yield at_most(
-            "lost", row["lost"], 1
-        )  # a claim whose answer is lost is nobody's until its lease is over
+        yield from world.lost_at_most(job, 1)  # a claim whose answer is lost is nobody's for a lease
         yield Check("no failure of its own", row["failures"] == 0)
         yield at_most("from submit to end (s)", row["ended_at"] - row["created_at"], LONGEST_S)
         if counter.count >= nth:

@@ -29,8 +29,9 @@ def kill(world: World, rng: Random) -> Told:
 def resumed(world: World, job: Submitted, killed_at: float, target: str) -> Told:
     """How soon the next attempt began, and how much work was done twice."""
     row = world.judge.row(job)
-    yield at_most("lost at most once", row["lost"], 1)
-    yield at_most("steps repeated", world.judge.repeated(job), STEPS_BETWEEN_CHECKPOINTS)
+    yield from world.lost_at_most(job, 1)
+    most = STEPS_BETWEEN_CHECKPOINTS * (row["attempt"] - 1)
+    yield at_most("steps repeated", world.judge.repeated(job), most)
     yield Figure("repeated_steps", world.judge.repeated(job))
     causes = [loss["cause"] for loss in row["losses"]]
     if world.long and target == "child":  # a busy machine may be slower than the lease

@@ -24,9 +24,8 @@ def judged(world: World, jobs: list[Submitted], *, within_s: float = 180.0) -> T
     """All succeeded, nothing was counted as their own failure, and nothing half-made is left."""
     for job in jobs:
         yield from world.judge.one_end(job, within_s=within_s)
-        row = world.judge.row(job)
-        yield equal("failures", row["failures"], 0)
-        yield equal("lost", row["lost"], 0)
+        yield equal("failures", world.judge.row(job)["failures"], 0)
+        yield from world.lost_at_most(job, 0)
     yield equal("unfinished uploads in the store", world.judge.store.unfinished(), [])
 
 
@@ -48,7 +47,7 @@ def slow(world: World, rng: Random) -> Told:
     jobs = [world.submit(steps=6, lr=rng.randint(1, 1000) / 1000) for _ in range(2)]
     yield from judged(world, jobs)
     for job in jobs:
-        yield equal("attempts", world.judge.row(job)["attempt"], 1)
+        yield from world.in_one_attempt(job)
 
 
 def reset(world: World, rng: Random) -> Told:
