@@ -53,6 +53,7 @@ def test_a_taken_port_is_replaced_and_a_second_up_says_where_the_first_one_is(ti
         assert f"port {port} is taken" in finish(first, signal.SIGTERM)
 
 
+@pytest.mark.slow
 def test_a_killed_run_takes_its_processes_along_and_blocks_nothing(tiny):
     first = tiny.start()
     tiny.until_ready(first)
@@ -64,6 +65,7 @@ def test_a_killed_run_takes_its_processes_along_and_blocks_nothing(tiny):
     until(lambda: tiny.processes() == [])
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_is_started_again(tiny):
     up = tiny.start()
     tiny.until_ready(up)
@@ -115,7 +117,7 @@ def test_redis_postgres_and_s3_of_the_users_own_are_used_by_environment_alone(
     assert place.processes() == []
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_in_mid_demo_leaves_nothing(tiny, signum):
     demo = tiny.start((*TINY_DEMO, "--inversion-steps", "5000"))
     assert demo.stdout is not None
@@ -125,6 +127,7 @@ def test_a_signal_in_mid_demo_leaves_nothing(tiny, signum):
     until(lambda: tiny.processes() == [])
 
 
+@pytest.mark.slow
 def test_the_demo_uses_the_service_that_runs_and_leaves_it_running(tiny):
     up = tiny.start()
     tiny.until_ready(up)
