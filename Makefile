@@ -41,7 +41,7 @@ check: install ## lint, format, types, import rules and the quick unit tests: un
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) -q -m "not slow and not thorough" tests/unit
+	$(PYTEST) -q -n 2 -m "not slow and not thorough" tests/unit
 
 format: install ## let ruff put the code into shape
 	$(BIN)/ruff check --fix-only .
