@@ -22,7 +22,7 @@ up: install ## start the service on this machine and print its address; Ctrl-C s
 	@$(BIN)/python -m editq.cli up
 
 test: install ## all tests that take less than about ten seconds each
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -n 2 --dist loadfile -m "not slow"
 
 test-all: install ## all tests, the slow ones too
 	$(PYTEST)
@@ -53,7 +53,10 @@ train-cars: install ## make the bundled model from nothing in training-out/cars:
 train-cars-on: install ## the same, going on from the state kept in training-state/cars
 	@mkdir -p training-out/cars/run
 	@test -e training-out/cars/run/checkpoint.pt || cp training-state/cars/checkpoint.pt training-out/cars/run/
-	$(BIN)/python -m gpu_ops.training.cars training-out/cars
+	$(BIN)/python -m gpu_ops.training.cars training-out/cars --until perceptual
+	$(BIN)/python -m gpu_ops.training.generator --data training-out/cars/data --out training-out/cars/run --batch 16 --ranks 2 \
+		--gamma 0.01 --kimg 500 --resume
+	$(BIN)/python -m gpu_ops.training.cars training-out/cars --kimg 500
 
 clean: ## remove caches and the demo's pictures; keeps .venv and the data in .editq
 	rm -rf demo-out bench-out build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
