@@ -179,7 +179,7 @@ class Api:
         self.log = folder / "api.log"
         settings = {"EDITQ_PORT": str(port), "WEB_CONCURRENCY": "1"}
         self.process = start((*GUNICORN, "api.wsgi:app"), self.log, environ | settings)
-        limits = httpx.Limits(max_connections=64)
+        limits = httpx.Limits(max_connections=64, keepalive_expiry=1.0)  # gunicorn closes after 2 s
         self.http = httpx.Client(
             base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False, limits=limits
         )

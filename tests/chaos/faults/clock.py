@@ -1,10 +1,12 @@
 """One worker's clock is off by an hour (libfaketime): its lease is the database's, and its own monotonic."""
 
+import re
+import time
 from pathlib import Path
 from random import Random
 
-from chaos.checks import Fault, Told
-from chaos.parts import Stack, until
+from chaos.checks import Check, Fault, Told
+from chaos.parts import Stack, Worker, until
 from chaos.world import World
 
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
@@ -21,8 +23,9 @@ def clock(world: World, rng: Random) -> Told:
     old.strike("both")
     old.process.wait()
     fake = {"LD_PRELOAD": str(LIBRARIES[0]), "FAKETIME": offset, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-    wrong = world.start(queue, **fake, FAKETIME_DONT_RESET="1")
+    wrong = world.start(queue, **fake)
     until(lambda: wrong.ready, "the worker with the wrong clock")
+    yield Check("its clock is off", abs(clock_of(wrong) - time.time()) > 3000)
     jobs = [world.submit(steps=60, lr=rng.randint(1, 1000) / 1000) for _ in range(4)]
     for job in jobs:
         yield from world.judge.one_end(job)
@@ -30,6 +33,12 @@ def clock(world: World, rng: Random) -> Told:
     wrong.strike("both")
     wrong.process.wait()
     world.mend()
+
+
+def clock_of(worker: Worker) -> float:
+    """What time it was, as its log has it, when it was ready a moment ago."""
+    stamps = re.findall(r"\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),", worker.log.read_text(errors="replace"))
+    return time.mktime(time.strptime(stamps[-1], "%Y-%m-%d %H:%M:%S"))
 
 
 CLOCK = Fault(
