@@ -7,6 +7,7 @@ python -m chaos list | report [--write]
 """
 
 import argparse
+import signal
 import sys
 import time
 import traceback
@@ -29,6 +30,7 @@ def main() -> int:
                 report.write(FAULTS)
             print(report.table(FAULTS))
         case _:
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is stopped
             return 0 if _run_all(_chosen(options.faults), options.runs, options.seed) else 1
     return 0
 

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 
@@ -21,6 +22,7 @@ class Leash:
         self._process = subprocess.Popen(
             [sys.executable, __file__], stdin=subprocess.PIPE, start_new_session=True
         )
+        self.pid = self._process.pid
 
     def hold(self, kind: str, what: int | str) -> None:
         """`process` (and the group that it leads), `folder` (and whoever was started for it), `mount`,
@@ -50,14 +52,19 @@ def _started(pid: int) -> str:
 def sweep(chaos_dir: str) -> None:
     """End every process that was started for a World (its folder is in their environment)."""
     mark = f"CHAOS_DIR={chaos_dir}".encode()
-    for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError, ValueError):
-            if mark in (entry / "environ").read_bytes().split(b"\0"):
-                os.kill(int(entry.name), signal.SIGKILL)
+    found = True
+    while found:  # one that was just being started may have started another
+        found = False
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError, ValueError):
+                if mark in (entry / "environ").read_bytes().split(b"\0"):
+                    os.kill(int(entry.name), signal.SIGKILL)
+                    found = True
+        time.sleep(0.05)
 
 
 def _end_process(pid: int, started: str) -> None:
-    if not started or _started(pid) != started:
+    if not started or _started(pid) != started or pid == os.getpid():
         return
     with contextlib.suppress(OSError):
         os.kill(pid, signal.SIGCONT)
