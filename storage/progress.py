@@ -1,6 +1,6 @@
 """The progress board on Redis or Valkey: rumours. Nothing here raises when the server is away; it goes dark.
 
-editq:progress:<job>   stream of JSON messages, capped, gone an hour after the last one
+editq:progress:<job>   stream of JSON messages, capped, gone ten minutes after the last one
 editq:cancel:<job>     there while a cancel is to be noticed
 editq:worker:<name>    JSON, gone when the worker does not repeat it
 editq:workers          names that may have such a key
@@ -21,7 +21,7 @@ from storage.plain import plain
 
 T = TypeVar("T")
 
-KEPT_S = 3600
+KEPT_S = 600  # twice as long as a step may take: so that the board stays as small as the work at hand
 TIMEOUT_S = 0.4  # one try and one more on a fresh connection: under a second in all
 BLOCK_S = 0.2  # of one reading for all listeners; a new one joins the next reading
 _LOG = logging.getLogger(__name__)
