@@ -24,7 +24,7 @@ def main() -> int:
     match options.what:
         case "list":
             for fault in FAULTS:
-                print(f"{fault.name:18} bar {fault.bar:4}  {fault.story}")
+                print(f"{fault.name}: {fault.story}.\n    {fault.promise}. Bar: {fault.bar} runs")
         case "report":
             if options.write:
                 report.write(FAULTS)

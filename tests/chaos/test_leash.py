@@ -21,9 +21,9 @@ worker = subprocess.Popen(["sleep", "600"], env={"CHAOS_DIR": folder}, start_new
 server = subprocess.Popen(["sleep", "600"])
 for pid in (os.getpid(), leash.pid, server.pid):  # the World holds all its children: the leash is one of them
     leash.hold("process", pid)
-print(worker.pid, server.pid, flush=True)
 if sys.argv[2] == "done":
     leash.let_go()
+print(worker.pid, server.pid, flush=True)
 input()
 """
 

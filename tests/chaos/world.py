@@ -19,8 +19,6 @@ from random import Random
 from typing import Any
 from urllib.parse import urlsplit
 
-from PIL import Image as Pillow
-
 from chaos.bucket import BucketProxy
 from chaos.calls import PLAN, Plan
 from chaos.checks import Told, at_most, equal
@@ -40,12 +38,9 @@ from chaos.parts import (
     until,
 )
 from chaos.receiver import SECRET, Receiver
-from chaos.recipes import OPERATIONS
+from chaos.stock import filled_stores, uploaded_picture
 from chaos.wire import Wire
-from storage.migrate import migrate
-from storage.records import SYSTEM_TENANT, Model, ObjectRef, Part, new_id
 from storage.settings import Settings
-from storage.stores import Stores, open_stores
 
 LEASE_S, HOUSEKEEPING_S, CHECKPOINT_S = 2.0, 0.3, 0.25
 STEPS = 24
@@ -126,7 +121,8 @@ class World:
         self.receiver = Receiver()
         self.ending.callback(self.receiver.close)
         self._direct = self._addresses()
-        self.stores = self._fill()
+        self.settings = self._parsed()
+        self.stores = filled_stores(self.settings)
         self.judge = Judge(self.database_url, self._listing(), self.receiver, self.folder)
         self.ending.callback(self.judge.close)
         self._open_wires()
@@ -134,7 +130,7 @@ class World:
         self.api = Api(self.folder, self._environ(self._direct))
         self.ending.callback(self.api.close)
         self.mend()
-        self.picture = self._upload()
+        self.picture = uploaded_picture(self.api)
 
     # --- what runs
 
@@ -290,25 +286,10 @@ class World:
             return FolderListing(self.data / "objects")
         return BucketListing(*self.server)
 
-    def _fill(self) -> Stores:
-        """The database's tables, and a model for everything that a job can do here."""
+    def _parsed(self) -> Settings:
         members = self._settings | {"data_dir": self.data} | self._direct
         networks = str(members.pop("webhook_networks"))
-        self.settings = Settings(**members, webhook_networks=networks)  # type: ignore[arg-type]
-        migrate(self.database_url)
-        stores = open_stores(self.settings)
-        for name in OPERATIONS:
-            stores.library.put_model(_model(name))
-        return stores
-
-    def _upload(self) -> str:
-        """The id of a small picture."""
-        path = self.folder / "picture.png"
-        Pillow.new("RGB", (16, 16), (200, 30, 30)).save(path)
-        headers = {"Content-Type": "image/png"}
-        answer = self.api.http.post("/v1/images?role=picture", content=path.read_bytes(), headers=headers)
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["id"])
+        return Settings(**members, webhook_networks=networks)  # type: ignore[arg-type]
 
     def _hold_children(self) -> None:
         """The servers that others have started for us."""
@@ -321,12 +302,6 @@ class World:
         sweep(str(self.folder))
         for worker in self.workers:
             worker.process.wait()
-
-
-def _model(name: str) -> Model:
-    weights = ObjectRef(f"system/models/{name}/d/generator", "a" * 64, 3, "application/octet-stream")
-    parts = (Part(0, "sky", (0, 0, 255)), Part(1, "body", (255, 0, 0)))
-    return Model(new_id(), SYSTEM_TENANT, name, "d" * 64, 16, parts, {}, {"generator": weights}, {}, 0.0)
 
 
 def pause(rng: Random, low_s: float, high_s: float) -> float:

@@ -1,23 +1,19 @@
 """Every fault, in the order of the table in docs/reliability.md."""
 
 from chaos.checks import Fault
-from chaos.faults import (
-    broker,
-    clock,
-    commit,
-    crowds,
-    database,
-    exhausted,
-    kill,
-    objects,
-    partition,
-    points,
-    soak,
-)
+from chaos.faults import broker, commit, database, exhausted, kill, objects
+from chaos.faults.cancel import CANCEL
+from chaos.faults.clock import CLOCK
+from chaos.faults.duplicates import DUPLICATES
+from chaos.faults.partition import PARTITION
+from chaos.faults.points import POINTS
+from chaos.faults.poison import POISON
+from chaos.faults.rows import ROWS
+from chaos.faults.soak import SOAK
 
 FAULTS: list[Fault] = [
     kill.KILL,
-    points.POINTS,
+    POINTS,
     commit.TERM,
     commit.ANSWER,
     broker.CUT,
@@ -32,11 +28,11 @@ FAULTS: list[Fault] = [
     database.PAUSED,
     exhausted.DISK,
     exhausted.MEMORY,
-    clock.CLOCK,
-    crowds.POISON,
-    crowds.DUPLICATES,
-    crowds.ROWS,
-    crowds.CANCEL,
-    partition.PARTITION,
-    soak.SOAK,
+    CLOCK,
+    POISON,
+    DUPLICATES,
+    ROWS,
+    CANCEL,
+    PARTITION,
+    SOAK,
 ]
