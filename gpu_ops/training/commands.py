@@ -38,6 +38,14 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m gpu_ops.training.generator")
     parser.add_argument("--data", type=Path, required=True, help="folder with pictures.npy")
+    parser.add_argument(
+        "--repeat",
+        type=repetition,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE:TIMES",
+        help="show pictures whose scene has this so many times in a pass, as body_type=coupe:2",
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for all that the run writes")
     parser.add_argument("--kimg", type=float, default=400, help="thousands of pictures to see in all")
     parser.add_argument("--resume", action="store_true", help="go on from OUT/checkpoint.pt")
@@ -59,6 +67,14 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--grid-kimg", type=float, default=5, help="between sample grids")
     parser.add_argument("--log-s", type=float, default=10, help="seconds between log lines")
     return parser.parse_args(arguments)
+
+
+def repetition(text: str) -> tuple[str, int]:
+    """Read KEY=VALUE:TIMES. Raises argparse.ArgumentTypeError."""
+    condition, _, count = text.rpartition(":")
+    if "=" not in condition or not count.isdecimal() or int(count) < 1:
+        raise argparse.ArgumentTypeError("KEY=VALUE:TIMES, as body_type=coupe:2")
+    return condition, int(count)
 
 
 def run_config(options: argparse.Namespace, resolution: int) -> TrainingConfig:
@@ -121,7 +137,7 @@ def run(options: argparse.Namespace, ranks: Ranks) -> int:
     """
     options.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(options.threads or max((os.cpu_count() or 1) // ranks.count, 1))
-    pictures = Pictures.open(options.data)
+    pictures = Pictures.open(options.data, dict(options.repeat))
     config = run_config(options, pictures.resolution)
     state = TrainingState(config, options.device, ranks)
     checkpoint = options.out / "checkpoint.pt"

@@ -1,5 +1,7 @@
 """A run that was cut and resumed gives the numbers of an unbroken one, bit for bit."""
 
+import argparse
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import torch
 
 from gpu_ops.progress import Progress
 from gpu_ops.stylegan2.generator import GeneratorConfig
+from gpu_ops.training.commands import repetition
 from gpu_ops.training.generator import train
 from gpu_ops.training.pictures import Pictures, order
 from gpu_ops.training.state import R1_INTERVAL, TrainingConfig, TrainingState
@@ -101,3 +104,21 @@ def test_each_epoch_shows_every_picture_once() -> None:
     for epoch in range(4):
         assert sorted(seen[11 * epoch : 11 * (epoch + 1)]) == list(range(11))
     assert list(seen[:11]) != list(seen[11:22])
+
+
+def test_scenes_that_are_asked_for_more_often_are_seen_more_often_and_all_in_one_pass(tmp_path: Path) -> None:
+    np.save(tmp_path / "pictures.npy", pictures().data)
+    bodies = ["coupe", "sedan", "van"]
+    lines = [json.dumps({"body_type": bodies[index % 3], "doors": index % 2}) for index in range(11)]
+    (tmp_path / "scenes.jsonl").write_text("\n".join(lines))
+    repeated = Pictures.open(tmp_path, {"body_type=coupe": 3, "doors=1": 2})
+    expected = np.array([(3 if index % 3 == 0 else 1) * (2 if index % 2 else 1) for index in range(11)])
+    in_a_pass = repeated.seen[order(len(repeated.seen), 0, 0, int(expected.sum()))]
+    assert np.array_equal(np.bincount(in_a_pass), expected)
+    assert len(repeated) == 11
+
+
+@pytest.mark.parametrize("text", ["coupe:2", "body_type=coupe", "body_type=coupe:0", "body_type=coupe:x"])
+def test_a_repetition_that_cannot_be_read_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="body_type=coupe:2"):
+        repetition(text)
