@@ -1,7 +1,7 @@
 """A model as a folder: model.json, and safetensors files by role.
 
 model.json   name, resolution_px, parts [{id, name, colour}], groups, files {role: filename}, description
-generator    StyleGAN2        segmenter   the segmentation branch
+generator    StyleGAN2        segmenter   the segmentation branch (not before it was annotated)
 perceptual   the bundled backbone         judge   the independent scorer (optional)
 """
 
@@ -23,6 +23,7 @@ from gpu_ops.prior import WhitenedPrior
 from gpu_ops.segmenter import Segmenter, SegmenterConfig
 from gpu_ops.stylegan2.files import load_generator
 from gpu_ops.stylegan2.generator import Generator
+from gpu_ops.unannotated import Unannotated
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -31,7 +32,10 @@ DESCRIPTION = "model.json"
 
 @dataclass
 class Bundle:
-    """All networks of a model, frozen and on one device. `judge` is None where a model has none."""
+    """All networks of a model, frozen and on one device. `judge` is None where a model has none.
+
+    Where it has no segmenter yet, an Unannotated stands for it: the model can sample and invert.
+    """
 
     generator: Generator
     segmenter: Segmenter
@@ -59,14 +63,16 @@ def load_bundle(
     """
     description = read_description(folder)
     files = {role: folder / name for role, name in description["files"].items()}
-    needed = {"generator", "segmenter"} if perceptual_weights else {"generator", "segmenter", "perceptual"}
+    needed = {"generator"} if perceptual_weights else {"generator", "perceptual"}
     missing = [path.name for path in files.values() if not path.is_file()]
     if missing or not needed <= files.keys():
         raise WeightsError(f"the model {folder.name} lacks {', '.join(missing or needed - files.keys())}")
     generator = _read(load_generator, files["generator"])
-    segmenter = _read(load_segmenter, files["segmenter"])
     judge = _read(load_judge, files["judge"]) if "judge" in files else None
     parts = [part["name"] for part in description["parts"]]
+    segmenter: Segmenter = Unannotated(generator.config.resolution, len(parts))
+    if "segmenter" in files:
+        segmenter = _read(load_segmenter, files["segmenter"])
     for role, known in (("segmenter", segmenter.config.parts), ("judge", judge.parts if judge else None)):
         if known not in (len(parts), None):
             raise WeightsError(f"{files[role].name} knows {known} parts, not {len(parts)}")

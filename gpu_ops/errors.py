@@ -4,6 +4,7 @@ OperationError (ValueError)
 ├── ShapeError           a tensor does not fit the model
 ├── MaskUnchangedError   the mask asked for is the mask that is there
 ├── NonFiniteError       a loss became NaN or infinite
+├── IncompleteModelError the model lacks a network that this needs
 └── WeightsError         a weights file is missing, or is not what it should be
 """
 
@@ -21,6 +22,10 @@ class MaskUnchangedError(OperationError):
 
 
 class NonFiniteError(OperationError):
+    pass
+
+
+class IncompleteModelError(OperationError):
     pass
 
 

@@ -86,7 +86,11 @@ class Segmenter(nn.Module):
         return torch.baddbmm(self.bias3[:, None], hidden, self.weight3.mT)  # [E, P, K]
 
     def logits_at(self, features: list[torch.Tensor], pixels: torch.Tensor) -> torch.Tensor:
-        """Logits [P, K], averaged over the classifiers, of the pixels alone.
+        """Logits [P, K], averaged over the classifiers, of the pixels alone; arguments as of each_at."""
+        return self.each_at(features, pixels).mean(dim=0)
+
+    def each_at(self, features: list[torch.Tensor], pixels: torch.Tensor) -> torch.Tensor:
+        """Logits [E, P, K] of every classifier, of the pixels alone.
 
         features  [N, C, r, r] each, as the generator gives them
         pixels    int64 [P], indices into the flattened [N, R, R] pictures
@@ -105,7 +109,7 @@ class Segmenter(nn.Module):
             else:
                 hidden = hidden + resize_at(rows, pixels, size) @ weight.T
         hidden = hidden.reshape(len(pixels), count, self.config.widths[0]).transpose(0, 1)  # [E, P, H1]
-        return self._rest(hidden).mean(dim=0)
+        return self._rest(hidden)
 
     def logits(self, features: list[torch.Tensor]) -> torch.Tensor:
         """Logits [N, K, R, R] of whole pictures, averaged over the classifiers."""

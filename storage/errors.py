@@ -13,13 +13,16 @@
     ├── NotFound                  not_found           404  no   ... or it belongs to somebody else
     │   ├── ImageNotFound         image_not_found     404
     │   ├── ModelNotFound         model_not_found     404
+    │   ├── VectorNotFound        vector_not_found    404
     │   ├── JobNotFound           job_not_found       404
     │   └── OutputNotFound        output_not_found    404
     ├── Conflict                  conflict            409  no   the thing's state forbids it
     │   ├── JobEnded              job_ended           409
     │   ├── JobNotEnded           job_not_ended       409
     │   ├── NothingToStop         nothing_to_stop     409       no step was done yet
-    │   └── ImageInUse            image_in_use        409
+    │   ├── ModelIncomplete       model_incomplete    409       it lacks a network that this needs
+    │   ├── ImageInUse            image_in_use        409
+    │   └── VectorInUse           vector_in_use       409
     ├── LeaseLost                 lease_lost          409  no   another attempt owns the row
     ├── Unavailable               unavailable         503  yes  a part of the platform is away
     │   ├── StorageUnavailable    storage_unavailable 503
@@ -110,6 +113,10 @@ class ModelNotFound(NotFound):
     code = "model_not_found"
 
 
+class VectorNotFound(NotFound):
+    code = "vector_not_found"
+
+
 class JobNotFound(NotFound):
     code = "job_not_found"
 
@@ -134,8 +141,16 @@ class NothingToStop(Conflict):
     code = "nothing_to_stop"
 
 
+class ModelIncomplete(Conflict):
+    code = "model_incomplete"
+
+
 class ImageInUse(Conflict):
     code = "image_in_use"
+
+
+class VectorInUse(Conflict):
+    code = "vector_in_use"
 
 
 class LeaseLost(EditqError):

@@ -13,6 +13,7 @@ from storage.errors import (
     InternalError,
     InvalidInput,
     MaskUnchanged,
+    ModelIncomplete,
     NonFinite,
     OutOfMemory,
     StorageFull,
@@ -101,6 +102,8 @@ def named(error: BaseException) -> EditqError:
             return NonFinite(f"The optimisation diverged: {error}.")
         case operation.ShapeError():
             return InvalidInput(f"The input does not fit the model: {error}.")
+        case operation.IncompleteModelError():
+            return ModelIncomplete(f"{str(error).capitalize()}.", field="model")
         case operation.WeightsError():
             return InternalError(f"The model's weights cannot be used: {error}.")
     return InternalError(f"The attempt ended in an unexpected error ({type(error).__name__}).")

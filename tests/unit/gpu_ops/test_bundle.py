@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from gpu_ops.bundle import load_bundle
-from gpu_ops.errors import WeightsError
+from gpu_ops.errors import IncompleteModelError, WeightsError
 from gpu_ops.judge import Judge
 from gpu_ops.network_file import save_network
 
@@ -110,9 +110,20 @@ def test_a_file_of_something_else_is_named(folder: Path, role: str) -> None:
 
 
 def test_a_role_without_a_file_is_named(folder: Path) -> None:
-    rewrite(folder, lambda description: description["files"].pop("segmenter"))
-    with pytest.raises(WeightsError, match="segmenter"):
+    rewrite(folder, lambda description: description["files"].pop("generator"))
+    with pytest.raises(WeightsError, match="generator"):
         load_bundle(folder)
+
+
+def test_a_model_that_was_not_annotated_yet_can_draw_and_says_what_it_lacks(folder: Path) -> None:
+    rewrite(folder, lambda description: description["files"].pop("segmenter"))
+    bundle = load_bundle(folder)
+    w_plus = bundle.generator.map(torch.zeros(2, bundle.generator.config.z_dim))
+    pictures, masks = bundle.draw(w_plus)
+    assert (pictures.shape, masks.shape, int(masks.max())) == ((2, 3, 32, 32), (2, 32, 32), 0)
+    features = bundle.generator.synthesise(w_plus).features
+    with pytest.raises(IncompleteModelError, match="annotated"):
+        bundle.segmenter.logits_at(features, torch.arange(3))
 
 
 def test_networks_that_know_other_parts_are_refused(folder: Path) -> None:
