@@ -16,15 +16,19 @@ from storage.claims import best, free, moment, served
 from storage.cursors import decode_cursor, page_of
 from storage.database import Database, before
 from storage.errors import LeaseLost
+from storage.idempotency import KeyKnown, remember, remembered
+from storage.keeping import keep
 from storage.plain import plain, ref_to_dict
 from storage.queues import SqlQueues
 from storage.records import (
     GPU_QUEUE,
+    NOTHING_KEPT,
     Claim,
     Count,
     Event,
     IdempotencyKey,
     Job,
+    Kept,
     ObjectRef,
     Page,
     Priority,
@@ -34,14 +38,10 @@ from storage.records import (
 )
 from storage.rows import QUEUED, RUNNING, apply, found, held, job_of, lost, named, tell
 from storage.specs import DEFAULT_OPTIONS, JobOptions
-from storage.tables import DRAINS, EVENTS, IDEMPOTENCY_KEYS, JOBS
+from storage.tables import DRAINS, EVENTS, JOBS
 from storage.transitions import Change
 
 _SWEPT_AT_ONCE = 100
-
-
-class _KeyKnown(Exception):
-    """Another submit under the same key was first: this one is rolled back."""
 
 
 class SqlJobs(SqlQueues):
@@ -75,40 +75,20 @@ class SqlJobs(SqlQueues):
                 return known
             try:
                 return self._add(row, idempotency)
-            except _KeyKnown:
+            except KeyKnown:
                 continue
 
     def _add(self, row: Mapping[str, Any], idempotency: IdempotencyKey | None) -> Job:
         with self._database.write() as connection:
             job = job_of(connection.execute(insert(JOBS).values(row).returning(JOBS)).one())
             if idempotency is not None:
-                self._remember(connection, job, idempotency)
+                remember(connection, self._insert, self._now, job, idempotency)
             tell(connection, self._now, job, 1, Status.QUEUED.value, {})
         return job
 
-    def _remember(self, connection: Connection, job: Job, idempotency: IdempotencyKey) -> None:
-        """PostgreSQL waits here for another transaction that is adding the same key. Raises _KeyKnown."""
-        row = {
-            "tenant_id": job.tenant_id, "key": idempotency.key, "sha256": idempotency.sha256,
-            "job_id": job.id, "created_at": self._now,
-        }  # fmt: skip
-        statement = self._insert(IDEMPOTENCY_KEYS).values(row).on_conflict_do_nothing()
-        if connection.execute(statement.returning(IDEMPOTENCY_KEYS.c.key)).one_or_none() is None:
-            raise _KeyKnown
-
     def added(self, tenant_id: str, idempotency: IdempotencyKey) -> Job | None:
-        key = IDEMPOTENCY_KEYS.c
-        query = (
-            select(JOBS, key.sha256.label("key_sha256"))
-            .join(IDEMPOTENCY_KEYS, key.job_id == JOBS.c.id)
-            .where(key.tenant_id == tenant_id, key.key == idempotency.key)
-        )
         with self._database.read() as connection:
-            row = connection.execute(query).one_or_none()
-        if row is None:
-            return None
-        transitions.refuse_another_request(idempotency, row.key_sha256, row.id)
-        return job_of(row)
+            return remembered(connection, tenant_id, idempotency)
 
     def get(self, tenant_id: str, job_id: str) -> Job:
         with self._database.read() as connection:
@@ -212,9 +192,16 @@ class SqlJobs(SqlQueues):
 
         return self._under(claim, decide)
 
-    def succeed(self, claim: Claim, outputs: Mapping[str, ObjectRef], result: Mapping[str, Any]) -> Job:
+    def succeed(
+        self,
+        claim: Claim,
+        outputs: Mapping[str, ObjectRef],
+        result: Mapping[str, Any],
+        *,
+        kept: Kept = NOTHING_KEPT,
+    ) -> Job:
         try:
-            return self._under(claim, lambda job: transitions.succeed(job, self._now, outputs, result))
+            return self._under(claim, lambda job: transitions.succeed(job, self._now, outputs, result), kept)
         except LeaseLost:
             own = and_(
                 JOBS.c.id == claim.job.id,
@@ -271,13 +258,14 @@ class SqlJobs(SqlQueues):
             job = found(connection.execute(query).one_or_none(), job_id)
             return apply(connection, self._now, job, decide(job))
 
-    def _under(self, claim: Claim, decide: Callable[[Job], Change]) -> Job:
-        """Lock the claimed row, decide, and set it, if the claim still holds."""
+    def _under(self, claim: Claim, decide: Callable[[Job], Change], kept: Kept = NOTHING_KEPT) -> Job:
+        """Lock the claimed row, decide, and set it, if the claim still holds; what is kept with it."""
         with self._database.write() as connection:
             row = connection.execute(select(JOBS).where(held(claim)).with_for_update()).one_or_none()
             if row is None:
                 raise lost(claim)
             job = job_of(row)
+            keep(connection, self._insert, self._now, job, kept)
             return apply(connection, self._now, job, decide(job), still=held(claim), ended_token=claim.token)
 
     def _sweep(

@@ -13,11 +13,13 @@ from storage.memory_queues import MemoryKey, MemoryQueues, MemoryRow, copy_of
 from storage.plain import plain, ref_from_dict
 from storage.records import (
     GPU_QUEUE,
+    NOTHING_KEPT,
     Claim,
     Count,
     Event,
     IdempotencyKey,
     Job,
+    Kept,
     ObjectRef,
     Page,
     Priority,
@@ -138,7 +140,14 @@ class MemoryJobs(MemoryQueues):
 
         return self._under(claim, decide)
 
-    def succeed(self, claim: Claim, outputs: Mapping[str, ObjectRef], result: Mapping[str, Any]) -> Job:
+    def succeed(
+        self,
+        claim: Claim,
+        outputs: Mapping[str, ObjectRef],
+        result: Mapping[str, Any],
+        *,
+        kept: Kept = NOTHING_KEPT,
+    ) -> Job:
         with self.lock:
             row = self.rows.get(claim.job.id)
             if (
@@ -147,7 +156,10 @@ class MemoryJobs(MemoryQueues):
                 and (row.job.attempt, row.ended_token) == (claim.job.attempt, claim.token)
             ):
                 return copy_of(row.job)
-            return self._under(claim, lambda job: transitions.succeed(job, self.clock(), outputs, result))
+            held = self._held(claim)
+            change = transitions.succeed(held.job, self.clock(), outputs, result)
+            self.keep(held.job, kept)
+            return self._under(claim, lambda _: change)
 
     def fail(self, claim: Claim, error: Mapping[str, Any], *, count: Count = Count.FAILURES) -> Job:
         return self._under(claim, lambda job: transitions.fail(job, self.clock(), error, count=count))

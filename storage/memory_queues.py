@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from storage.plain import plain
-from storage.records import GPU_QUEUE, Delivery, Event, Job, Priority, Queue, Status
+from storage.records import GPU_QUEUE, NOTHING_KEPT, Delivery, Event, Job, Kept, Priority, Queue, Status
 
 RowTest = Callable[["MemoryRow"], bool]
 
@@ -40,6 +40,7 @@ class MemoryQueues:
         self.rows: dict[str, MemoryRow] = {}
         self.deliveries: dict[str, Delivery] = {}  # by id, oldest first
         self.keys: dict[tuple[str, str], MemoryKey] = {}  # by tenant and key
+        self.keep: Callable[[Job, Kept], None] = _keep_nothing  # a library puts its own here
         self._ageing_s = ageing_s
         self._turns: dict[tuple[str, str], int] = {}  # the number of the claim that served a tenant last
         self._paused: set[str] = set()
@@ -135,6 +136,10 @@ class MemoryQueues:
 
     def _rank(self, job: Job, now: float) -> int:
         return max(0, job.priority.rank - max(0, int((now - job.created_at) / self._ageing_s)))
+
+
+def _keep_nothing(_job: Job, kept: Kept) -> None:
+    assert kept == NOTHING_KEPT, "these jobs have no library"
 
 
 def _due(job: Job, now: float) -> bool:

@@ -128,6 +128,57 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
+class Vector:
+    """An editing vector of the library.
+
+    `files` by role: delta_w (safetensors, tensor delta_w [L, D] float32), before, after (PNG), report (JSON).
+    `facts` say how it was made, `report` how well it carries over to other pictures; both may be empty.
+    """
+
+    id: str
+    tenant_id: str
+    name: str
+    model: str
+    model_digest: str
+    editing_type: str
+    tags: tuple[str, ...]
+    q_edit: tuple[str, ...]
+    files: dict[str, ObjectRef]
+    facts: dict[str, Any]
+    report: dict[str, Any]
+    job_id: str | None
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Inversion:
+    """A saved inversion, found again by the digest of picture, model and settings.
+
+    `files` by role: w_plus, inverted, mask; tuned where the generator was tuned for the picture.
+    """
+
+    tenant_id: str
+    digest: str
+    files: dict[str, ObjectRef]
+    facts: dict[str, Any]
+    job_id: str | None
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a job leaves in its tenant's library, beside its outputs. The objects lie under the attempt's own
+    prefix, or a record of the library names them already."""
+
+    vectors: tuple[Vector, ...] = ()
+    models: tuple[Model, ...] = ()
+    inversions: tuple[Inversion, ...] = ()
+
+
+NOTHING_KEPT = Kept()
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One spec and what became of it. `attempt` is the fence: it only counts up.
 

@@ -8,16 +8,17 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
+from storage.holdings import Library
 from storage.listening import Listener
 from storage.records import (
     GPU_QUEUE,
+    NOTHING_KEPT,
     Claim,
     Count,
     Event,
     IdempotencyKey,
-    Image,
     Job,
-    Model,
+    Kept,
     ObjectRef,
     Page,
     Priority,
@@ -101,8 +102,16 @@ class Jobs(Protocol):
     ) -> Job:
         """running -> queued (drain, gave_way, retry), counted as `count`; a cancel asked for wins."""
 
-    def succeed(self, claim: Claim, outputs: Mapping[str, ObjectRef], result: Mapping[str, Any]) -> Job:
-        """Finding one's own success already there is success."""
+    def succeed(
+        self,
+        claim: Claim,
+        outputs: Mapping[str, ObjectRef],
+        result: Mapping[str, Any],
+        *,
+        kept: Kept = NOTHING_KEPT,
+    ) -> Job:
+        """Finding one's own success already there is success. What is kept goes into the library in the same
+        transaction, so exactly once. Raises ValueError for records that are not of the job's tenant."""
 
     def fail(self, claim: Claim, error: Mapping[str, Any], *, count: Count = Count.FAILURES) -> Job:
         """For good; counts one more of `count`."""
@@ -145,33 +154,6 @@ class Jobs(Protocol):
     def draining(self) -> frozenset[str]: ...
 
     def events(self, tenant_id: str, job_id: str, *, after: int = 0) -> tuple[Event, ...]: ...
-
-
-class Library(Protocol):
-    """Images and models, as records. System models are readable by every tenant."""
-
-    def add_image(self, image: Image) -> Image:
-        """Removes its key's mark. Raises StorageUnavailable while the object is condemned as garbage: put it
-        and try again."""
-
-    def get_image(self, tenant_id: str, image_id: str) -> Image: ...
-    def list_images(self, tenant_id: str, *, limit: int = 50, cursor: str | None = None) -> Page[Image]: ...
-    def delete_image(self, tenant_id: str, image_id: str) -> Image:
-        """Raises ImageInUse while a queued or running job names it."""
-
-    def names_object(self, key: str) -> bool:
-        """Whether an image record names this object: ask after delete_image, before deleting the object."""
-
-    def put_model(self, model: Model) -> Model:
-        """Add, or replace the one of the same tenant and name; the same digest again changes nothing.
-
-        Marks and condemned objects as in add_image.
-        """
-
-    def get_model(self, tenant_id: str, name: str) -> Model:
-        """The tenant's own model of this name, else the system's. Raises ModelNotFound."""
-
-    def list_models(self, tenant_id: str) -> tuple[Model, ...]: ...
 
 
 class Objects(Protocol):

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from storage.errors import InvalidInput
 from storage.objects import output_key
-from storage.records import Claim, Job, ObjectRef
+from storage.records import NOTHING_KEPT, Claim, Job, Kept, ObjectRef
 from storage.specs import JOB_SPEC, JobSpec
 from storage.stores import Stores
 
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Saved:
-    """What an attempt leaves: its outputs by name, and the figures kept on the row."""
+    """What an attempt leaves: outputs by name, the figures kept on the row, records for the library."""
 
     outputs: dict[str, ObjectRef]
     result: dict[str, object]
+    kept: Kept = NOTHING_KEPT
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import logging
 import os
 import time
 from contextlib import closing
+from dataclasses import replace
 
 from storage.records import Claim, Job
 from workers.attempt import Attempt, Saved
@@ -34,7 +35,8 @@ def run(claim: Claim, bench: Bench, since: float) -> Job | None:
     with lease.beating():
         try:
             saved = perform(attempt, lease, bench)
-            job = lease.insist(lambda: bench.stores.jobs.succeed(claim, saved.outputs, saved.result))
+            jobs, left = bench.stores.jobs, (saved.outputs, saved.result)
+            job = lease.insist(lambda: jobs.succeed(claim, *left, kept=saved.kept))
         except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it is, the row will say
             settled = settle(error, attempt, lease, bench)
             if settled is None:
@@ -79,4 +81,4 @@ def perform(attempt: Attempt, lease: Lease, bench: Bench) -> Saved:
     saved = recipe.save(attempt, loaded, result)
     lease.check()
     facts = {"stopped_early": stopped_early, "seconds": round(time.monotonic() - began, 3)}
-    return Saved(saved.outputs, {**saved.result, **facts})
+    return replace(saved, result={**saved.result, **facts})

@@ -1,0 +1,76 @@
+"""What a library must do, whatever it is kept in. One of the protocols of storage/stores.py."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from storage.records import Image, Inversion, Model, Page, Vector
+
+
+class Library(Protocol):
+    """Images, models, editing vectors, inversions: as records. The system's are readable by every tenant."""
+
+    def add_image(self, image: Image) -> Image:
+        """Removes its key's mark. Raises StorageUnavailable while the object is condemned as garbage: put it
+        and try again."""
+
+    def get_image(self, tenant_id: str, image_id: str) -> Image: ...
+    def list_images(self, tenant_id: str, *, limit: int = 50, cursor: str | None = None) -> Page[Image]: ...
+    def delete_image(self, tenant_id: str, image_id: str) -> Image:
+        """Raises ImageInUse while a queued or running job names it."""
+
+    def names_object(self, key: str) -> bool:
+        """Whether an image record names this object: ask after delete_image, before deleting the object."""
+
+    def put_model(self, model: Model) -> Model:
+        """Add, or replace the one of the same tenant and name; the same digest again changes nothing.
+
+        Marks and condemned objects as in add_image.
+        """
+
+    def get_model(self, tenant_id: str, name: str) -> Model:
+        """The tenant's own model of this name, else the system's. Raises ModelNotFound."""
+
+    def list_models(self, tenant_id: str) -> tuple[Model, ...]: ...
+
+    def put_vector(self, vector: Vector) -> Vector:
+        """Add, or replace the one of this tenant and id, which keeps its created_at.
+
+        Marks and condemned objects as in add_image.
+        """
+
+    def get_vector(self, tenant_id: str, vector_id: str) -> Vector:
+        """The tenant's own, or the system's. Raises VectorNotFound."""
+
+    def list_vectors(
+        self,
+        tenant_id: str,
+        *,
+        model: str | None = None,
+        editing_type: str | None = None,
+        tag: str | None = None,
+        text: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> Page[Vector]:
+        """The tenant's own and the system's, newest first. `text`: what name, editing type or a tag holds,
+        in whatever case."""
+
+    def change_vector(
+        self,
+        tenant_id: str,
+        vector_id: str,
+        *,
+        name: str | None = None,
+        tags: Iterable[str] | None = None,
+        editing_type: str | None = None,
+    ) -> Vector:
+        """None: as it is. Raises VectorNotFound, or Forbidden for the system's."""
+
+    def delete_vector(self, tenant_id: str, vector_id: str) -> Vector:
+        """Raises VectorNotFound, Forbidden for the system's, VectorInUse while a queued or running job names it.
+
+        Its objects are then garbage, unless another record names them.
+        """
+
+    def inversion(self, tenant_id: str, digest: str) -> Inversion | None:
+        """The saved inversion of this digest, if there is one. It counts as used now."""

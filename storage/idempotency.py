@@ -1,0 +1,45 @@
+"""Rows of idempotency keys: under which key a job was added."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, select
+
+from storage import transitions
+from storage.records import IdempotencyKey, Job
+from storage.rows import job_of
+from storage.tables import IDEMPOTENCY_KEYS, JOBS
+
+
+class KeyKnown(Exception):
+    """Another submit under the same key was first: this one is to be rolled back."""
+
+
+def remember(
+    connection: Connection, into: Any, now: ColumnElement[float], job: Job, idempotency: IdempotencyKey
+) -> None:
+    """`into`: the dialect's INSERT. PostgreSQL waits here for another transaction that adds the same key.
+
+    Raises KeyKnown.
+    """
+    row = {
+        "tenant_id": job.tenant_id, "key": idempotency.key, "sha256": idempotency.sha256,
+        "job_id": job.id, "created_at": now,
+    }  # fmt: skip
+    statement = into(IDEMPOTENCY_KEYS).values(row).on_conflict_do_nothing()
+    if connection.execute(statement.returning(IDEMPOTENCY_KEYS.c.key)).one_or_none() is None:
+        raise KeyKnown
+
+
+def remembered(connection: Connection, tenant_id: str, idempotency: IdempotencyKey) -> Job | None:
+    """Raises KeyReused."""
+    key = IDEMPOTENCY_KEYS.c
+    query = (
+        select(JOBS, key.sha256.label("key_sha256"))
+        .join(IDEMPOTENCY_KEYS, key.job_id == JOBS.c.id)
+        .where(key.tenant_id == tenant_id, key.key == idempotency.key)
+    )
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return None
+    transitions.refuse_another_request(idempotency, row.key_sha256, row.id)
+    return job_of(row)
