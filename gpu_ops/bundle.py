@@ -3,6 +3,7 @@
 model.json   name, resolution_px, parts [{id, name, colour}], groups, files {role: filename}, description
 generator    StyleGAN2        segmenter   the segmentation branch (not before it was annotated)
 perceptual   the bundled backbone         judge   the independent scorer (optional)
+identity     the embedder of persons (optional; faces alone)
 """
 
 import json
@@ -16,6 +17,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from gpu_ops.errors import WeightsError
+from gpu_ops.identity import Identity, IdentityConfig
 from gpu_ops.judge import Judge
 from gpu_ops.network_file import load_network
 from gpu_ops.perceptual import Perceptual, load_backbone, load_bundled
@@ -32,7 +34,7 @@ DESCRIPTION = "model.json"
 
 @dataclass
 class Bundle:
-    """All networks of a model, frozen and on one device. `judge` is None where a model has none.
+    """All networks of a model, frozen and on one device. Optional ones are None where it has none.
 
     Where it has no segmenter yet, an Unannotated stands for it: the model can sample and invert.
     """
@@ -46,6 +48,7 @@ class Bundle:
     parts: list[str]
     description: dict[str, Any]
     device: torch.device
+    identity: Identity | None = None
 
     @torch.no_grad()
     def draw(self, w_plus: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -69,6 +72,7 @@ def load_bundle(
         raise WeightsError(f"the model {folder.name} lacks {', '.join(missing or needed - files.keys())}")
     generator = _read(load_generator, files["generator"])
     judge = _read(load_judge, files["judge"]) if "judge" in files else None
+    identity = _read(load_identity, files["identity"]) if "identity" in files else None
     parts = [part["name"] for part in description["parts"]]
     segmenter: Segmenter = Unannotated(generator.config.resolution, len(parts))
     if "segmenter" in files:
@@ -80,10 +84,11 @@ def load_bundle(
         load_backbone(perceptual_weights) if perceptual_weights else load_bundled(files["perceptual"])
     )
     place = torch.device(device)
-    for network in (generator, segmenter, perceptual, judge):
+    for network in (generator, segmenter, perceptual, judge, identity):
         if network is not None:
             network.to(place)
-    return replace(draw_only(generator, segmenter, perceptual, parts), judge=judge, description=description)
+    bundle = draw_only(generator, segmenter, perceptual, parts)
+    return replace(bundle, judge=judge, identity=identity, description=description)
 
 
 def draw_only(generator: Generator, segmenter: Segmenter, perceptual: Perceptual, parts: list[str]) -> Bundle:
@@ -134,6 +139,11 @@ def load_segmenter(path: Path) -> Segmenter:
 def load_judge(path: Path) -> Judge:
     config, tensors = load_network(path)
     return _frozen(Judge(**config), tensors)
+
+
+def load_identity(path: Path) -> Identity:
+    config, tensors = load_network(path)
+    return _frozen(Identity(IdentityConfig(**config)), tensors)
 
 
 def _frozen(network: M, tensors: dict[str, torch.Tensor]) -> M:
