@@ -1,7 +1,8 @@
 """Editing: the delta_w that makes a picture's segmentation match an edited mask.
 
-Source: Ling et al. 2021 (EditGAN), eqs. 1 to 5. Departure: a prior on delta_w keeps the edited code
-among those that the generator was trained on (docs/decisions/), off with lambda_prior = 0.
+Source: Ling et al. 2021 (EditGAN), eqs. 1 to 5. Departures: a prior on delta_w keeps the edited code
+among those that the generator was trained on (docs/decisions/), off with lambda_prior = 0; of eq. 4,
+1 - cos is minimised; `layers` can hold some of the code fast. docs/method.md has all of it.
 """
 
 from dataclasses import dataclass, field
@@ -15,18 +16,10 @@ from gpu_ops.descent import Descent
 from gpu_ops.errors import MaskUnchangedError, ShapeError
 from gpu_ops.losses import masked, region_cross_entropy, squared_error
 from gpu_ops.picture import Picture, to_uint8
+from gpu_ops.presets import EditWeights, weigh
 from gpu_ops.progress import Progress, State, Steps
 from gpu_ops.roi import default_buffer_px, region_of_interest
 from gpu_ops.score import score_edit
-
-
-@dataclass(frozen=True)
-class EditWeights:
-    """lambda_rgb times the perceptual backbone's recorded factor weighs L_RGB."""
-
-    rgb: float = 15.0
-    ce: float = 1.0
-    prior: float = 0.15
 
 
 @dataclass(frozen=True)
@@ -46,7 +39,10 @@ class EditResult:
 
 
 class EditObjective:
-    """The losses of one edit of N pictures, with all that stays constant computed once."""
+    """The losses of one edit of N pictures, with all that stays constant computed once.
+
+    target  [N, R, R] int64, the masks wanted; losses are [N]
+    """
 
     def __init__(
         self,
@@ -61,9 +57,6 @@ class EditObjective:
         self.inverted, self.mask_before = bundle.draw(w_plus)  # [N, 3, R, R], [N, R, R]
         self.target = target
         self.roi = region_of_interest(self.mask_before, target, q_edit, buffer_px)  # [N, R, R]
-        changed = (self.mask_before != target) & self.roi
-        if not bool(changed.flatten(1).any(dim=1).all()):
-            raise MaskUnchangedError("the mask asked for is what the picture has there already")
         self.outside = ~self.roi
         self.pixels = self.roi.flatten().nonzero()[:, 0]  # [P]
         self.item = self.pixels // self.roi[0].numel()  # [P]
@@ -72,6 +65,13 @@ class EditObjective:
         self.kept = masked(self.inverted, self.outside)
         with torch.no_grad():
             self.kept_features = bundle.perceptual.features(self.kept)
+            self.identity = bundle.identity if weights.identity > 0 else None
+            self.person = None if self.identity is None else self.identity.embed(self.inverted)  # [N, E]
+
+    @property
+    def changes(self) -> torch.Tensor:
+        """Which items ask for another part of any pixel in their region: bool [N]."""
+        return ((self.mask_before != self.target) & self.roi).flatten(1).any(dim=1)
 
     def losses(self, delta_w: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         """Each loss [N], and the picture [N, 3, R, R], at delta_w [N, L, D]."""
@@ -79,12 +79,17 @@ class EditObjective:
         drawn = bundle.generator.synthesise(self.w_plus + delta_w)
         kept = masked(drawn.picture, self.outside)
         lpips = bundle.perceptual.distance(bundle.perceptual.features(kept), self.kept_features)
-        rgb = lpips + squared_error(kept, self.kept)
+        rgb = weights.lpips * lpips + weights.squares * squared_error(kept, self.kept)
         logits = bundle.segmenter.logits_at(drawn.features, self.pixels)
         ce = region_cross_entropy(logits, self.wanted, self.item, self.count)
         prior = bundle.prior.penalty(delta_w)
-        total = weights.rgb * bundle.perceptual.edit_factor * rgb + weights.ce * ce + weights.prior * prior
-        return {"total": total, "rgb": rgb, "ce": ce, "prior": prior}, drawn.picture
+        factor = bundle.perceptual.edit_factor if weights.factored else 1.0
+        total = weights.rgb * factor * rgb + weights.ce * ce + weights.prior * prior
+        each = {"rgb": rgb, "ce": ce, "prior": prior}
+        if self.identity is not None and self.person is not None:
+            each["identity"] = self.identity.distance(self.identity.embed(drawn.picture), self.person)
+            total = total + weights.identity * each["identity"]
+        return {"total": total, **each}, drawn.picture
 
 
 def edit(
@@ -95,9 +100,12 @@ def edit(
     *,
     steps: int = 100,
     lr: float = 0.02,
-    lambda_rgb: float = 15.0,
-    lambda_ce: float = 1.0,
-    lambda_prior: float = 0.15,
+    preset: str = "editq",
+    lambda_rgb: float | None = None,
+    lambda_ce: float | None = None,
+    lambda_prior: float | None = None,
+    lambda_id: float | None = None,
+    layers: tuple[int, int] | None = None,
     buffer_px: int | None = None,
     resume: State | None = None,
 ) -> Steps[EditResult]:
@@ -107,18 +115,63 @@ def edit(
     target_masks  [N, R, R] uint8, part ids in [0, K)
     q_edit        part ids that the edit is about
     lr            Adam step size, in W+ units
+    preset        whose weights to take where none are given (gpu_ops/presets.py)
+    layers        first and last layer that may change, from 0; by default all
     buffer_px     widening of the region; by default 5 px at 512 px, scaled, at least 1
 
     Yields Progress after each step; losses are unitless, averaged over N. Returns the lowest-loss step
-    of each item, early when sent True. Raises ShapeError and MaskUnchangedError before the first step;
-    NonFiniteError.
+    of each item, early when sent True. Raises ShapeError, MaskUnchangedError and IncompleteModelError
+    before the first step; NonFiniteError.
     """
+    weights = weigh(
+        bundle,
+        preset,
+        lambda_rgb=lambda_rgb,
+        lambda_ce=lambda_ce,
+        lambda_prior=lambda_prior,
+        lambda_id=lambda_id,
+    )
+    objective = objective_of(bundle, w_plus, target_masks, q_edit, weights, buffer_px)
+    if not bool(objective.changes.all()):
+        raise MaskUnchangedError("the mask asked for is what the picture has there already")
+    descent = yield from descend(
+        objective, torch.zeros_like(w_plus), steps=steps, lr=lr, layers=layers, resume=resume
+    )
+    return _finish(objective, descent, q_edit)
+
+
+def objective_of(
+    bundle: Bundle,
+    w_plus: torch.Tensor,
+    target_masks: Picture,
+    q_edit: tuple[int, ...],
+    weights: EditWeights,
+    buffer_px: int | None,
+) -> EditObjective:
+    """The objective of an edit, its inputs checked: as `edit` takes them. Raises ShapeError."""
     _check(bundle, w_plus, target_masks)
     target = torch.from_numpy(target_masks).to(bundle.device).long()
     buffer = default_buffer_px(bundle.resolution_px) if buffer_px is None else buffer_px
-    weights = EditWeights(lambda_rgb, lambda_ce, lambda_prior)
-    objective = EditObjective(bundle, w_plus, target, q_edit, weights, buffer)
-    descent = Descent(torch.zeros_like(w_plus))
+    return EditObjective(bundle, w_plus, target, q_edit, weights, buffer)
+
+
+def descend(
+    objective: EditObjective,
+    start: torch.Tensor,
+    *,
+    steps: int,
+    lr: float,
+    layers: tuple[int, int] | None = None,
+    resume: State | None = None,
+) -> Steps[Descent]:
+    """Optimise the editing vectors [N, L, D] from `start` on; of `layers` first to last alone, if given.
+
+    Yields Progress after each step; the descent knows the lowest-loss step of each item. Raises ShapeError
+    before the first step; NonFiniteError.
+    """
+    descent = Descent(start)
+    if layers is not None:
+        hold_fast(descent.value, layers)
     if resume is not None:
         descent.restore(resume)
     while descent.step < steps:
@@ -133,7 +186,17 @@ def edit(
         )
         if enough:
             break
-    return _finish(objective, descent, q_edit)
+    return descent
+
+
+def hold_fast(value: torch.Tensor, layers: tuple[int, int]) -> None:
+    """Let no gradient reach other layers of value [N, L, D]: Adam then leaves them as they are."""
+    first, last = layers
+    if not 0 <= first <= last < value.shape[1]:
+        raise ShapeError(f"layers {first} to {last} of a code that has {value.shape[1]}, counted from 0")
+    free = torch.zeros_like(value[0])  # [L, D]
+    free[first : last + 1] = 1
+    value.register_hook(lambda slope: slope * free)
 
 
 def _check(bundle: Bundle, w_plus: torch.Tensor, target_masks: Picture) -> None:

@@ -23,8 +23,9 @@ from storage.mask_specs import Shrink as Shrink
 from storage.mask_specs import Swap as Swap
 from storage.options import DEFAULT_OPTIONS as DEFAULT_OPTIONS
 from storage.options import JobOptions as JobOptions
-from storage.options import LearningRate, ModelName, Seed, Spec, Steps, Weight
+from storage.options import LearningRate, ModelName, Seed, Spec, Steps
 from storage.options import Webhook as Webhook
+from storage.vector_specs import Losses
 
 
 class SampleSpec(Spec):
@@ -47,7 +48,7 @@ class InvertSpec(Spec):
     lr: LearningRate = 0.1
 
 
-class EditSpec(Spec):
+class EditSpec(Losses, Spec):
     """Edit a picture by changing its part mask.
 
     The picture is an uploaded `image`, or the `inversion` that an earlier invert, sample or edit job
@@ -65,16 +66,6 @@ class EditSpec(Spec):
         default=(),
         description="Parts or part groups that the edit is about. By default those that mask_operations name "
         "(of a relabel both), or for an uploaded mask those that change.",
-    )
-    steps: Steps = 100
-    lr: LearningRate = 0.02
-    lambda_rgb: Weight = 15.0
-    lambda_ce: Weight = 1.0
-    lambda_prior: Weight = Field(
-        default=0.15, description="Weight of the whitened prior on delta_w; 0: none."
-    )
-    buffer_px: Annotated[int, Field(ge=0, le=64)] | None = Field(
-        default=None, description="Widening of the region; by default max(1, round(5 * resolution / 512))."
     )
 
     @model_validator(mode="after")

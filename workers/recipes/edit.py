@@ -16,6 +16,7 @@ from storage.errors import InvalidInput, MaskUnchanged
 from storage.mask_operations import apply_operations, copied_masks, edited_parts
 from storage.records import Model, Status
 from storage.specs import EditSpec
+from storage.vector_specs import Losses
 from workers.attempt import Attempt, Saved
 from workers.recipe import Recipe
 from workers.recipes.inputs import find_model, read_mask, read_picture
@@ -106,16 +107,16 @@ def _operate(task: EditTask, resume: State | None) -> Steps[EditOutcome]:
         w_plus,
         target[None],
         q_edit,
-        steps=spec.steps,
-        lr=spec.lr,
-        lambda_rgb=spec.lambda_rgb,
-        lambda_ce=spec.lambda_ce,
-        lambda_prior=spec.lambda_prior,
-        buffer_px=spec.buffer_px,
+        **losses_of(spec),
         resume=resumed(EDIT, resume),
     )
     edited = yield from stage(EDIT, steps, done=first, total=first + spec.steps, carry=start.carried())
     return EditOutcome(start, target, q_edit, edited)
+
+
+def losses_of(spec: Losses) -> dict[str, Any]:
+    """What gpu_ops.edit.edit is told of how to optimise."""
+    return {name: getattr(spec, name) for name in Losses.model_fields}
 
 
 def _find_code(task: EditTask, resume: State | None, *, total: int) -> Steps[Start]:
