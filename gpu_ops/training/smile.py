@@ -1,0 +1,92 @@
+"""Training the reader of smiles on renders.
+
+    python -m gpu_ops.training.smile --data DIR --held-out DIR --out smile.safetensors
+
+It may be ended at any time: started again, it goes on. Scored on the held-out renders, whose people it
+never saw; scenes between two expressions are of no class and are left out there.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+
+from gpu_ops.network_file import save_network
+from gpu_ops.picture import Picture
+from gpu_ops.progress import State, Steps
+from gpu_ops.smile import SmileConfig, SmileReader
+from gpu_ops.training.going_on import go_on
+from gpu_ops.training.reading import Indices, Reading, train_reader
+
+STEPS = 3000
+Amounts = npt.NDArray[np.float32]
+
+
+def train_smile(
+    reader: SmileReader, pictures: Picture, amounts: Amounts, reading: Reading, resume: State | None = None
+) -> Steps[None]:
+    """Regress amounts float32 [n] from pictures uint8 [n, H, W, 3]."""
+    wanted = torch.from_numpy(amounts)
+
+    def loss(seen: torch.Tensor, chosen: Indices, _done: float) -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            amount = reader(seen)
+        return F.smooth_l1_loss(amount.float(), wanted[torch.from_numpy(chosen)], beta=0.1)
+
+    return train_reader(reader, loss, pictures, reading, resume)
+
+
+def labels(scenes: Path) -> tuple[Amounts, list[str]]:
+    """How much each scene of a .jsonl file smiles, float32 [n], and the words of their expressions."""
+    with scenes.open() as lines:
+        rows = [json.loads(line) for line in lines]
+    return np.array([row["smile"] for row in rows], dtype=np.float32), [row["expression"] for row in rows]
+
+
+def accuracy(found: list[str], exact: list[str]) -> dict[str, Any]:
+    """Share told rightly, of all that have an expression and of each; and of smiling against not."""
+    pairs = [(mine, theirs) for mine, theirs in zip(found, exact, strict=True) if theirs != "between"]
+    figures: dict[str, Any] = {
+        "n": len(pairs),
+        "accuracy": _share([mine == theirs for mine, theirs in pairs]),
+        "smiling_or_not": _share([(mine == "smiling") == (theirs == "smiling") for mine, theirs in pairs]),
+    }
+    for word in sorted({theirs for _, theirs in pairs}):
+        figures[word] = _share([mine == theirs for mine, theirs in pairs if theirs == word])
+    return figures
+
+
+def _share(hits: list[bool]) -> float:
+    return round(float(np.mean(hits)), 4)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder with pictures.npy and scenes.jsonl")
+    parser.add_argument("--held-out", type=Path, required=True, help="the same, of people never trained on")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(options.seed)
+    pictures = np.load(options.data / "pictures.npy", mmap_mode="r")
+    amounts, _ = labels(options.data / "scenes.jsonl")
+    reader = SmileReader(SmileConfig(resolution=pictures.shape[1]))
+    reading = Reading(options.steps, seed=options.seed)
+    state = options.out.with_suffix(".state")
+    go_on(lambda kept: train_smile(reader, pictures, amounts, reading, resume=kept), state, "smile")
+    save_network(options.out, reader, reader.config.as_dict(), half=True)
+    held = np.load(options.held_out / "pictures.npy")
+    figures = accuracy(reader.expressions(held), labels(options.held_out / "scenes.jsonl")[1])
+    options.out.with_suffix(".json").write_text(json.dumps(figures, indent=2) + "\n")
+    print(json.dumps(figures), flush=True)
+
+
+if __name__ == "__main__":
+    main()
