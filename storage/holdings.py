@@ -67,7 +67,7 @@ class Library(Protocol):
         """None: as it is. Raises VectorNotFound, or Forbidden for the system's."""
 
     def delete_vector(self, tenant_id: str, vector_id: str) -> Vector:
-        """Raises VectorNotFound, Forbidden for the system's, VectorInUse while a queued or running job names it.
+        """Raises VectorNotFound; Forbidden for the system's; VectorInUse while an open job names it.
 
         Its objects are then garbage, unless another record names them.
         """
