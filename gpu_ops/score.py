@@ -3,12 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from gpu_ops.bundle import Bundle
 from gpu_ops.losses import masked
-from gpu_ops.metrics import iou, psnr_db
+from gpu_ops.metrics import Flags, iou, psnr_db
 from gpu_ops.picture import Picture, to_tensor
 from gpu_ops.roi import region_of_interest
 
@@ -36,23 +35,33 @@ def score_edit(
     if bundle.judge is not None:
         seen = bundle.judge.predict(np.stack([before, after]))
         judged = score(seen[0]), score(seen[1])
-    old, new = (torch.from_numpy(mask[index : index + 1]).long() for mask in (result.masks_before, target))
-    outside = ~region_of_interest(old, new, q_edit, OUTSIDE_MARGIN_PX)
     return {
         "iou_before": score(result.masks_before[index]),
         "iou_after": score(result.masks[index]),
         "judge_iou_before": judged[0],
         "judge_iou_after": judged[1],
-        "psnr_outside_db": psnr_db(after, before, outside[0].numpy()) if bool(outside.any()) else None,
-        "lpips_outside": lpips_outside(bundle, before, after, outside.to(bundle.device)),
+        **leak(bundle, before, after, outside_of(result.masks_before[index], target[index], q_edit)),
         "perceptual_backbone": bundle.perceptual.name,
     }
 
 
+def outside_of(old_mask: Picture, new_mask: Picture, q_edit: tuple[int, ...]) -> Flags:
+    """Where an edit was not to change anything, of masks uint8 [H, W]: bool [H, W]."""
+    old, new = (torch.from_numpy(mask[None]).long() for mask in (old_mask, new_mask))
+    outside: Flags = ~region_of_interest(old, new, q_edit, OUTSIDE_MARGIN_PX)[0].numpy()
+    return outside
+
+
+def leak(bundle: Bundle, before: Picture, after: Picture, outside: Flags) -> dict[str, Any]:
+    """How much changed outside, of pictures uint8 [H, W, 3]; the PSNR is None where there is no outside."""
+    return {
+        "psnr_outside_db": psnr_db(after, before, outside) if bool(outside.any()) else None,
+        "lpips_outside": lpips_outside(bundle, before, after, outside[None]),
+    }
+
+
 @torch.no_grad()
-def lpips_outside(
-    bundle: Bundle, before: Picture, after: Picture, outside: "torch.Tensor | npt.NDArray[np.bool_]"
-) -> float:
+def lpips_outside(bundle: Bundle, before: Picture, after: Picture, outside: "torch.Tensor | Flags") -> float:
     """Perceptual distance of two pictures uint8 [H, W, 3] with all but `outside` [1, H, W] blanked."""
     keep = torch.as_tensor(outside, device=bundle.device)
     one, two = (masked(to_tensor(picture[None], bundle.device), keep) for picture in (before, after))

@@ -8,6 +8,7 @@
     │   ├── MaskMismatch          mask_mismatch       422
     │   ├── MaskUnchanged         mask_unchanged      422
     │   ├── UnknownPart           unknown_part        422
+    │   ├── AmountUnreachable     amount_unreachable  422    no strength of a vector changes so much
     │   └── KeyReused             idempotency_key_reused 422    the same key came with another body
     ├── Forbidden                 forbidden           403  no   this origin or host may not
     ├── NotFound                  not_found           404  no   ... or it belongs to somebody else
@@ -91,6 +92,10 @@ class MaskUnchanged(InvalidInput):
 
 class UnknownPart(InvalidInput):
     code = "unknown_part"
+
+
+class AmountUnreachable(InvalidInput):
+    code = "amount_unreachable"
 
 
 class KeyReused(InvalidInput):

@@ -1,0 +1,163 @@
+"""Applying vectors to a picture: in real time, refined, or optimised from scratch.
+
+Real time is one forward pass of w_plus + sum of strength * delta_w (gpu_ops/vectors.py). One picture at a
+time: so a strength of 0 gives the inversion, and 1 the learned picture, bit for bit.
+Source: Ling et al. 2021 (EditGAN), section 3.3. Departure: `auto` chooses among the three by what leaks.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from gpu_ops.bundle import Bundle
+from gpu_ops.edit import descend, objective_of
+from gpu_ops.picture import Picture
+from gpu_ops.presets import weigh
+from gpu_ops.progress import Progress, State, Steps
+from gpu_ops.refine import View, leak_db, look, refine
+from gpu_ops.score import leak, outside_of
+
+Way = Literal["vector", "refinement", "optimisation"]
+Mode = Literal["auto", "vector", "refinement", "optimisation"]
+
+ENOUGH_DB = 29.0  # outside the region: what refinement is to reach, and the vector alone may
+LEAST_DB = 26.0  # less is no good result
+GAIN_DB = 3.0  # by refinement, where no transfer report has measured it (docs/measurements.md)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How vectors are to be applied.
+
+    gain_db  what refinement was measured to give, outside, on the samples of the vectors' transfer reports
+    """
+
+    mode: Mode = "vector"
+    refine_steps: int = 30
+    steps: int = 100
+    lr: float = 0.02
+    buffer_px: int | None = None
+    gain_db: float | None = None
+
+    @property
+    def most_steps(self) -> int:
+        """So many that one picture may take."""
+        most = {"vector": 1, "refinement": self.refine_steps, "optimisation": self.steps}
+        return most.get(self.mode, max(self.refine_steps, self.steps))
+
+
+@dataclass(frozen=True)
+class Applied:
+    """One picture with vectors applied.
+
+    delta_w       [1, L, D] float32: the vectors' sum, or what optimisation made of it
+    way, why      how it came about, and what for
+    """
+
+    delta_w: torch.Tensor
+    picture: Picture
+    mask: Picture
+    way: Way
+    why: str
+    figures: dict[str, Any]
+
+
+def choose(leak_db: float, gain_db: float | None) -> tuple[Way, str]:
+    """Which way suits a picture whose rest changed to leak_db (PSNR outside) under the vectors alone.
+
+    The vector, where that is good enough; refinement, where it can be expected to make it so; else
+    optimisation from scratch, which takes longest.
+    """
+    told = f"outside the region the vectors alone leave {leak_db:.1f} dB"
+    if leak_db >= ENOUGH_DB:
+        return "vector", f"{told}, at least {ENOUGH_DB:g}"
+    gain = GAIN_DB if gain_db is None else gain_db
+    source = "usually gives" if gain_db is None else "gave on the transfer report's samples"
+    expected = f"{told}; refinement {source} {gain:+.1f} dB"
+    if leak_db + gain >= LEAST_DB:
+        return "refinement", f"{expected}, which reaches {LEAST_DB:g}"
+    return "optimisation", f"{expected}, which does not reach {LEAST_DB:g}"
+
+
+def apply(
+    bundle: Bundle,
+    w_plus: torch.Tensor,
+    delta_w: torch.Tensor | None,
+    q_edit: tuple[int, ...],
+    plan: Plan,
+    *,
+    before: View | None = None,
+    resume: State | None = None,
+) -> Steps[Applied]:
+    """Apply the vectors' sum delta_w [L, D] (None: every strength is 0) to one code w_plus [1, L, D].
+
+    q_edit  part ids that the vectors are about
+    before  how w_plus looks, where that is known already
+
+    Yields Progress after each step of optimisation, or once; early when sent True. Whatever the way, the
+    rest of the picture is no further from what it was than by the vectors alone.
+    Raises ShapeError, NonFiniteError.
+    """
+    before = before or look(bundle, w_plus)
+    total = torch.zeros_like(w_plus) if delta_w is None else delta_w.to(w_plus)[None]
+    applied = look(bundle, w_plus if delta_w is None else w_plus + total)
+    outside = outside_of(before.masks[0], applied.masks[0], q_edit)
+    vector_db = leak_db(before.pictures[0], applied.pictures[0], outside)
+    way, why = _way(plan, delta_w, vector_db)
+    if way == "optimisation" and np.array_equal(before.masks, applied.masks):
+        way, why = "vector", f"{why}; the vectors change no part here that could be optimised for"
+    shown = applied
+    if way == "vector":
+        yield Progress(1, 1, preview=lambda: applied.pictures)
+    else:
+        found = yield from _optimise(bundle, w_plus, total, applied, q_edit, plan, way, resume)
+        refined = look(bundle, w_plus + found)
+        if torch.equal(found, total) or leak_db(before.pictures[0], refined.pictures[0], outside) < vector_db:
+            way, why = "vector", f"{why}; {way} would have changed more of the rest"
+        else:
+            total, shown = found, refined
+    figures = {
+        "psnr_outside_vector_db": vector_db,
+        **leak(bundle, before.pictures[0], shown.pictures[0], outside),
+    }
+    return Applied(total, shown.pictures[0], shown.masks[0], way, why, figures)
+
+
+def _way(plan: Plan, delta_w: torch.Tensor | None, vector_db: float) -> tuple[Way, str]:
+    if delta_w is None:
+        return "vector", "every strength is 0"
+    if plan.mode == "auto":
+        return choose(vector_db, plan.gain_db)
+    return plan.mode, "asked for"
+
+
+def _optimise(
+    bundle: Bundle,
+    w_plus: torch.Tensor,
+    delta_w: torch.Tensor,
+    applied: View,
+    q_edit: tuple[int, ...],
+    plan: Plan,
+    way: Way,
+    resume: State | None,
+) -> Steps[torch.Tensor]:
+    """The delta_w [1, L, D] that asks for the mask which the vectors gave, refined or from scratch."""
+    buffer_px, lr = plan.buffer_px, plan.lr
+    if way == "refinement":
+        refined = yield from refine(
+            bundle,
+            w_plus,
+            delta_w,
+            q_edit,
+            steps=plan.refine_steps,
+            lr=lr,
+            buffer_px=buffer_px,
+            resume=resume,
+        )
+        return refined.delta_w
+    objective = objective_of(bundle, w_plus, applied.masks, q_edit, weigh(bundle), buffer_px)
+    start = torch.zeros_like(w_plus)
+    descent = yield from descend(objective, start, steps=plan.steps, lr=lr, resume=resume)
+    return descent.best
