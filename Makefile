@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest
 CHAOS := PYTHONPATH=tests $(BIN)/python -m chaos
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-all chaos chaos-report check format train-cars train-cars-on clean distclean
+.PHONY: help install demo up test test-all chaos chaos-report check format train-cars train-cars-on train-faces clean distclean
 
 help: ## list the targets
 	@echo "editq: an asynchronous job queue for semantic image editing"; echo
@@ -48,15 +48,18 @@ format: install ## let ruff put the code into shape
 	$(BIN)/ruff format .
 
 train-cars: install ## make the bundled model from nothing in training-out/cars: several hours; goes on where it ended
-	$(BIN)/python -m gpu_ops.training.cars training-out/cars
+	$(BIN)/python -m gpu_ops.training.domain cars training-out/cars
 
 train-cars-on: install ## the same, going on from the state kept in training-state/cars
 	@mkdir -p training-out/cars/run
 	@test -e training-out/cars/run/checkpoint.pt || cp training-state/cars/checkpoint.pt training-out/cars/run/
-	$(BIN)/python -m gpu_ops.training.cars training-out/cars --until perceptual
+	$(BIN)/python -m gpu_ops.training.domain cars training-out/cars --until perceptual
 	$(BIN)/python -m gpu_ops.training.generator --data training-out/cars/data --out training-out/cars/run --batch 16 --ranks 2 \
 		--gamma 0.01 --kimg 500 --resume
-	$(BIN)/python -m gpu_ops.training.cars training-out/cars --kimg 500
+	$(BIN)/python -m gpu_ops.training.domain cars training-out/cars --kimg 500
+
+train-faces: install ## the same of the second bundled model, in training-out/faces
+	$(BIN)/python -m gpu_ops.training.domain faces training-out/faces
 
 clean: ## remove caches and the demo's pictures; keeps .venv and the data in .editq
 	rm -rf demo-out bench-out build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

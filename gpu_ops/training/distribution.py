@@ -41,9 +41,9 @@ def frechet_distance(one: Rows, other: Rows) -> float:
     return float(gap @ gap + np.trace(first + second - 2 * np.real(root)))
 
 
-def body_shares(guesses: Rows, names: list[str]) -> dict[str, float]:
-    """Share of each body type among guesses [n, A], by the likeliest type of each."""
-    columns = {name.split("=")[1]: i for i, name in enumerate(names) if name.startswith("body_type=")}
+def shares_of(kind: str, guesses: Rows, names: list[str]) -> dict[str, float]:
+    """Share of each word of the attribute `kind` among guesses [n, A], by the likeliest word of each."""
+    columns = {name.split("=")[1]: i for i, name in enumerate(names) if name.startswith(f"{kind}=")}
     likeliest = guesses[:, list(columns.values())].argmax(axis=1)
     counts = np.bincount(likeliest, minlength=len(columns))
     return {name: float(counts[i] / len(guesses)) for i, name in enumerate(columns)}

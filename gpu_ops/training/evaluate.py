@@ -19,41 +19,48 @@ from gpu_ops.bundle import Bundle, load_bundle
 from gpu_ops.metrics import part_ious, psnr_db
 from gpu_ops.picture import Picture, to_uint8
 from gpu_ops.training.annotate import Annotated, annotate
-from gpu_ops.training.distribution import body_shares, frechet_distance, read_pictures
+from gpu_ops.training.distribution import frechet_distance, read_pictures, shares_of
+from gpu_ops.training.domains import DOMAINS
 from gpu_ops.training.perceptual import load_reader
 
 HELD_OUT = 200
 SAMPLES = 10_000
-CAR_FROM = 3  # parts from here on are the car's own
 COMMON_SHARE = 0.01
 
 
-def held_out_figures(bundle: Bundle, pictures: Picture, masks: Picture) -> tuple[dict[str, Any], Annotated]:
-    """Inversion PSNR, and the segmenter's IoU on inverted held-out renders against exact labels."""
+def held_out_figures(
+    bundle: Bundle, pictures: Picture, masks: Picture, own_from: int
+) -> tuple[dict[str, Any], Annotated]:
+    """Inversion PSNR, and the segmenter's IoU on inverted held-out renders against exact labels.
+
+    Parts from own_from on are the subject's own: the car's, or the person's.
+    """
     found = annotate(bundle, pictures, masks, steps=500)
     guesses = torch.cat([bundle.draw(code[None])[1] for code in found.w_plus]).to(torch.uint8).numpy()
-    in_car = [
-        psnr_db(mine, theirs, mask >= CAR_FROM)
+    own = [
+        psnr_db(mine, theirs, mask >= own_from)
         for mine, theirs, mask in zip(found.pictures, pictures, masks, strict=True)
     ]
     figures = {
         "n": len(pictures),
         "inversion_psnr_db": float(np.mean(found.psnr_db)),
-        "inversion_psnr_in_car_db": float(np.mean(in_car)),
-        "inversion_psnr_in_car_p10_db": float(np.percentile(in_car, 10)),
-        **segmentation_figures(guesses, masks, bundle.parts, "segmenter"),
+        "inversion_psnr_own_db": float(np.mean(own)),
+        "inversion_psnr_own_p10_db": float(np.percentile(own, 10)),
+        **segmentation_figures(guesses, masks, bundle.parts, own_from, "segmenter"),
     }
     assert bundle.judge is not None, "a bundled model of rendered scenes has a judge"
-    figures |= segmentation_figures(bundle.judge.predict(pictures), masks, bundle.parts, "judge")
+    figures |= segmentation_figures(bundle.judge.predict(pictures), masks, bundle.parts, own_from, "judge")
     return figures, found
 
 
-def segmentation_figures(found: Picture, exact: Picture, parts: list[str], who: str) -> dict[str, Any]:
-    """mIoU over all parts, over those of 1 % of the pixels or more, and over the car's own among them."""
+def segmentation_figures(
+    found: Picture, exact: Picture, parts: list[str], own_from: int, who: str
+) -> dict[str, Any]:
+    """mIoU over all parts, over those of 1 % of the pixels or more, and over the subject's own among them."""
     scores = part_ious(found, exact, len(parts))
     shares = np.bincount(exact.ravel(), minlength=len(parts)) / exact.size
     common = shares >= COMMON_SHARE
-    own = common & (np.arange(len(parts)) >= CAR_FROM)
+    own = common & (np.arange(len(parts)) >= own_from)
     return {
         f"{who}_miou": float(np.nanmean(scores)),
         f"{who}_miou_common": float(scores[common].mean()),
@@ -74,14 +81,14 @@ def draw_samples(bundle: Bundle, count: int, seed: int = 0) -> Picture:
     return np.concatenate(drawn)
 
 
-def sample_figures(backbone: Path, samples: Picture, training: Picture) -> dict[str, Any]:
-    """Shares of body types by the attribute reader, and FID on its features."""
+def sample_figures(backbone: Path, samples: Picture, training: Picture, kind: str) -> dict[str, Any]:
+    """Shares of each word of the attribute `kind` by the attribute reader, and FID on its features."""
     reader, names = load_reader(backbone)
     real, fake = read_pictures(reader, training), read_pictures(reader, samples)
     return {
         "samples": len(samples),
-        "body_share_training": body_shares(real.guesses, names),
-        "body_share_samples": body_shares(fake.guesses, names),
+        f"{kind}_share_training": shares_of(kind, real.guesses, names),
+        f"{kind}_share_samples": shares_of(kind, fake.guesses, names),
         "fid_own_features": frechet_distance(real.features, fake.features),
         "fid_own_features_two_halves_of_training": frechet_distance(real.features[::2], real.features[1::2]),
     }
@@ -122,6 +129,7 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     bundle = load_bundle(options.bundle)
+    domain = DOMAINS[bundle.description["name"]]
     training = np.load(options.data / "pictures.npy", mmap_mode="r")
     count = options.held_out_count
     pictures, masks = (np.load(options.held_out / f"{name}.npy")[:count] for name in ("pictures", "masks"))
@@ -130,9 +138,9 @@ def main() -> None:
     pairs = np.stack([samples[:16], nearest(samples[:16], training)], axis=1).reshape(-1, *samples.shape[1:])
     save_tiles(options.out / "nearest.png", pairs, 8)
     backbone = options.bundle / bundle.description["files"]["perceptual"]
-    figures = sample_figures(backbone, samples, training[: options.samples])
+    figures = sample_figures(backbone, samples, training[: options.samples], domain.kind)
     print(json.dumps(figures), flush=True)
-    more, found = held_out_figures(bundle, pictures, masks)
+    more, found = held_out_figures(bundle, pictures, masks, domain.own_from)
     pairs = np.stack([pictures[:32], found.pictures[:32]], axis=1).reshape(-1, *pictures.shape[1:])
     save_tiles(options.out / "inversions.png", pairs, 8)
     (options.out / "figures.json").write_text(json.dumps({**figures, **more}, indent=2) + "\n")
