@@ -98,7 +98,7 @@ class Segmenter(nn.Module):
         count, size = self.config.classifiers, self.config.resolution
         hidden = self.bias1.flatten().expand(len(pixels), -1)  # [P, E * H1]
         start = 0
-        for group in _by_resolution(features):
+        for group in by_resolution(features):
             maps = torch.cat(group, dim=1)  # [N, C, r, r]
             stop = start + maps.shape[1]
             weight = self.weight1[:, :, start:stop].flatten(0, 1)  # [E * H1, C]
@@ -128,14 +128,6 @@ class Segmenter(nn.Module):
         return torch.cat(each)
 
 
-def concatenated(features: list[torch.Tensor], size: int) -> torch.Tensor:
-    """All features resized (bilinear) to size and concatenated: [N, size, size, C]."""
-    resized = [
-        F.interpolate(maps, size=(size, size), mode="bilinear", align_corners=False) for maps in features
-    ]
-    return torch.cat(resized, dim=1).permute(0, 2, 3, 1)
-
-
 def resize_at(rows: torch.Tensor, pixels: torch.Tensor, size: int) -> torch.Tensor:
     """Bilinear resize of rows [N, r, r, C] to size, read at pixels alone: [P, C]."""
     small = rows.shape[1]
@@ -163,7 +155,7 @@ def _neighbours(at: torch.Tensor, small: int, size: int) -> tuple[torch.Tensor, 
     return low, (low + 1).clamp(max=small - 1), place - low
 
 
-def _by_resolution(features: list[torch.Tensor]) -> list[list[torch.Tensor]]:
+def by_resolution(features: list[torch.Tensor]) -> list[list[torch.Tensor]]:
     """Neighbouring maps of one size together; the order of channels stays."""
     groups: list[list[torch.Tensor]] = []
     for maps in features:

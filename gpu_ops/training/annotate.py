@@ -1,6 +1,8 @@
 """The handful of annotated pictures that a segmenter learns from: rendered, with masks, and inverted."""
 
-from dataclasses import dataclass
+import math
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +11,12 @@ from safetensors.torch import load_file, save_file
 
 from gpu_ops.bundle import Bundle
 from gpu_ops.invert import InvertResult, invert
-from gpu_ops.picture import Picture
+from gpu_ops.metrics import psnr_db
+from gpu_ops.picture import Picture, to_uint8
+from gpu_ops.progress import Progress, State, Steps
 from gpu_ops.training.console import report
+
+CHUNK = "chunk."
 
 
 @dataclass(frozen=True)
@@ -35,18 +41,70 @@ def choose(kinds: list[str], count: int) -> list[int]:
     return sorted(chosen[:count])
 
 
+@dataclass(frozen=True)
+class Inverted:
+    """w_plus float32 [N, L, D]; pictures uint8 [N, H, W, 3], redrawn from it; how like the originals."""
+
+    w_plus: torch.Tensor
+    pictures: Picture
+    psnr_db: list[float]
+
+
 def annotate(bundle: Bundle, pictures: Picture, masks: Picture, *, steps: int, chunk: int = 50) -> Annotated:
     """Invert pictures uint8 [n, R, R, 3], `chunk` at a time, and keep them beside their masks."""
-    results: list[InvertResult] = []
-    for start in range(0, len(pictures), chunk):
-        run = invert(bundle, np.ascontiguousarray(pictures[start : start + chunk]), steps=steps)
-        results.append(report(run, f"inverting {start}"))
-    return Annotated(
-        w_plus=torch.cat([result.w_plus for result in results]),
-        pictures=np.concatenate([result.pictures for result in results]),
-        masks=masks,
-        psnr_db=[value for result in results for value in result.psnr_db],
+    found = report(invert_all(bundle, pictures, steps=steps, chunk=chunk), "inverting")
+    return Annotated(found.w_plus, found.pictures, masks, found.psnr_db)
+
+
+def invert_all(
+    bundle: Bundle, pictures: Picture, *, steps: int, chunk: int = 50, resume: State | None = None
+) -> Steps[Inverted]:
+    """Invert pictures uint8 [n, R, R, 3], `chunk` of them at a time, yielding Progress each step.
+
+    Sent True, it takes one more step for each chunk that is left.
+    """
+    w_plus = bundle.generator.mapping.w_avg.new_zeros(
+        0, bundle.generator.num_ws, bundle.generator.config.w_dim
     )
+    if resume is not None:
+        w_plus = resume["codes"].to(bundle.device)
+    total = steps * math.ceil(len(pictures) / chunk)
+    while len(w_plus) < len(pictures):
+        some = np.ascontiguousarray(pictures[len(w_plus) : len(w_plus) + chunk])
+        run = invert(bundle, some, steps=steps, resume=_of_chunk(resume, len(some)))
+        done = steps * math.ceil(len(w_plus) / chunk)
+        inverted = yield from _carrying(run, w_plus, done, total)
+        w_plus, resume = torch.cat([w_plus, inverted.w_plus]), None
+    redrawn = np.concatenate([to_uint8(bundle.draw(code[None])[0]) for code in w_plus])
+    psnr = [psnr_db(mine, theirs) for mine, theirs in zip(redrawn, pictures, strict=True)]
+    return Inverted(w_plus, redrawn, psnr)
+
+
+def _carrying(run: Steps[InvertResult], codes: torch.Tensor, done: int, total: int) -> Steps[InvertResult]:
+    """One chunk's steps, its state beside the codes that were found before."""
+    enough: bool | None = None
+    with closing(run):
+        while True:
+            try:
+                progress = run.send(enough)
+            except StopIteration as end:
+                result: InvertResult = end.value
+                return result
+
+            def state(current: Progress = progress) -> State:
+                assert current.state is not None
+                own = {f"{CHUNK}{name}": tensor for name, tensor in current.state().items()}
+                return own | {"codes": codes.to("cpu", copy=True)}
+
+            enough = yield replace(progress, step=done + progress.step, total=total, state=state)
+
+
+def _of_chunk(resume: State | None, count: int) -> State | None:
+    """What a checkpoint holds of the chunk to be inverted; None where the chunk was another."""
+    own = {
+        name.removeprefix(CHUNK): tensor for name, tensor in (resume or {}).items() if name.startswith(CHUNK)
+    }
+    return own if "value" in own and len(own["value"]) == count else None
 
 
 def save_codes(path: Path, annotated: Annotated) -> None:

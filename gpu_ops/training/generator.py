@@ -4,23 +4,24 @@ python -m gpu_ops.training.generator --data DIR --out DIR --kimg 400
 """
 
 import math
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 import torch
 
 from gpu_ops.errors import NonFiniteError
-from gpu_ops.progress import Progress
+from gpu_ops.progress import Progress, Steps
 from gpu_ops.training import adversarial
+from gpu_ops.training.augment import augment
 from gpu_ops.training.pictures import Pictures, step_rng
 from gpu_ops.training.state import PATH_LENGTH_INTERVAL, R1_INTERVAL, TrainingState
 
 
-def train(state: TrainingState, pictures: Pictures, total: int) -> Iterator[Progress]:
-    """Train from state.step up to total steps, and change state in place.
+def train(state: TrainingState, pictures: Pictures, total: int) -> Steps[None]:
+    """Train from state.step up to total steps, or until sent True, and change state in place.
 
     Yields Progress after each step; between two yields state may be saved. Losses, unitless: generator,
-    discriminator, real_score, fake_score, and r1 and path_length in the steps that have them.
+    discriminator, real_score, fake_score, real_sign, and r1 and path_length in the steps that have them;
+    with augmentation also its probability, augment_p.
     Raises ValueError where the pictures have another size than the model; NonFiniteError, after which
     the state is spoilt and its last checkpoint is the way back.
     Source: Karras et al. 2020 (StyleGAN2). Departure: with shared_fakes the two networks are updated
@@ -35,7 +36,9 @@ def train(state: TrainingState, pictures: Pictures, total: int) -> Iterator[Prog
             raise NonFiniteError(f"step {state.step}: {losses}")
         state.update_average()
         state.step += 1
-        yield Progress(state.step, total, losses)
+        enough = yield Progress(state.step, total, losses, state=state.tensors)
+        if enough:
+            return
 
 
 def _step(state: TrainingState, pictures: Pictures) -> dict[str, float]:
@@ -47,9 +50,13 @@ def _step(state: TrainingState, pictures: Pictures) -> dict[str, float]:
     if config.pl_weight and state.step % PATH_LENGTH_INTERVAL == 0:
         losses["path_length"] = _path_length_step(state, rng)
     if state.step % R1_INTERVAL == 0:
-        losses["r1"] = _r1_step(state, real)
-    state.ranks.average([state.generator.mapping.w_avg])
-    return {name: float(value) for name, value in losses.items()}
+        losses["r1"] = _r1_step(state, _seen(state, real, rng))
+    state.ranks.average([state.generator.mapping.w_avg, losses["real_sign"]])
+    numbers = {name: float(value) for name, value in losses.items()}
+    if config.ada_target:
+        numbers["augment_p"] = state.augmentation.p
+        state.augmentation.note(numbers["real_sign"], config.batch)
+    return numbers
 
 
 def _autocast(state: TrainingState) -> AbstractContextManager[None]:
@@ -65,15 +72,20 @@ def _fakes(state: TrainingState, rng: torch.Generator) -> torch.Tensor:
     return state.generator.synthesise(w_plus, "random", rng).picture
 
 
+def _seen(state: TrainingState, pictures: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """Pictures [N, 3, H, W] as the discriminator sees them: it never sees them as they are."""
+    return augment(pictures, state.augmentation.p, rng)
+
+
 def _both_at_once(state: TrainingState, real: torch.Tensor, rng: torch.Generator) -> dict[str, torch.Tensor]:
     with _autocast(state):
         fake = _fakes(state, rng)  # [N, 3, H, W]
         seen = fake.detach().requires_grad_()
-        fake_scores = state.discriminator(seen)
+        fake_scores = state.discriminator(_seen(state, seen, rng))
         generator_loss = adversarial.generator_loss(fake_scores)
         # the scores' graph serves both losses: one for the picture's gradient, one for the weights'
         (gradient,) = torch.autograd.grad(generator_loss, seen, retain_graph=True)
-        real_scores = state.discriminator(real)
+        real_scores = state.discriminator(_seen(state, real, rng))
         loss = adversarial.discriminator_loss(real_scores, fake_scores)
     weights = list(state.discriminator.parameters())
     for weight, slope in zip(weights, torch.autograd.grad(loss, weights), strict=True):
@@ -89,15 +101,16 @@ def _one_after_the_other(
 ) -> dict[str, torch.Tensor]:
     state.discriminator.requires_grad_(False)
     with _autocast(state):
-        generator_loss = adversarial.generator_loss(state.discriminator(_fakes(state, rng)))
+        seen = _seen(state, _fakes(state, rng), rng)
+        generator_loss = adversarial.generator_loss(state.discriminator(seen))
     torch.autograd.backward(generator_loss)
     state.discriminator.requires_grad_(True)
     _finish(state, state.generator_adam)
     with _autocast(state):
         with torch.no_grad():
-            fake = _fakes(state, rng)
+            fake = _seen(state, _fakes(state, rng), rng)
         fake_scores = state.discriminator(fake)
-        real_scores = state.discriminator(real)
+        real_scores = state.discriminator(_seen(state, real, rng))
         loss = adversarial.discriminator_loss(real_scores, fake_scores)
     torch.autograd.backward(loss)
     _finish(state, state.discriminator_adam)
@@ -112,6 +125,7 @@ def _losses(
         "discriminator": discriminator.detach(),
         "real_score": real.detach().mean(),
         "fake_score": fake.detach().mean(),
+        "real_sign": real.detach().sign().mean(),
     }
 
 

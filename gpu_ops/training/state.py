@@ -8,12 +8,17 @@ from typing import Any
 
 import torch
 
+from gpu_ops.progress import State
 from gpu_ops.stylegan2.discriminator import Discriminator
 from gpu_ops.stylegan2.generator import Generator, GeneratorConfig
+from gpu_ops.training.augment import Adaptive
 from gpu_ops.training.ranks import ALONE, Ranks
+from gpu_ops.training.tensors import adam_state, network_state, restore_adam, restore_network
 
 R1_INTERVAL = 16
 PATH_LENGTH_INTERVAL = 4
+NETWORKS = ("generator", "discriminator", "average")
+OPTIMISERS = ("generator_adam", "discriminator_adam")
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,7 @@ class TrainingConfig:
 
     batch is of all ranks together. precision "bf16" runs the convolutions from 8 x 8 up in bfloat16; R1 is
     always in float32.
-    shared_fakes lets one set of fakes serve both networks in a step.
+    shared_fakes lets one set of fakes serve both networks in a step. ada_target 0: no augmentation.
     """
 
     model: GeneratorConfig = field(default_factory=GeneratorConfig)
@@ -34,6 +39,8 @@ class TrainingConfig:
     seed: int = 0
     precision: str = "bf16"
     shared_fakes: bool = True
+    ada_target: float = 0.0
+    ada_kimg: float = 500.0
 
 
 def lazy_adam(parameters: Iterable[torch.nn.Parameter], lr: float, interval: int | None) -> torch.optim.Adam:
@@ -61,6 +68,7 @@ class TrainingState:
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self.step = 0
         self.mean_length = torch.zeros([], device=self.device)
+        self.augmentation = Adaptive(config.ada_target, config.ada_kimg)
         interval = PATH_LENGTH_INTERVAL if config.pl_weight else None
         self.generator_adam = lazy_adam(self.generator.parameters(), config.lr, interval)
         self.discriminator_adam = lazy_adam(self.discriminator.parameters(), config.lr, R1_INTERVAL)
@@ -85,6 +93,29 @@ class TrainingState:
             for mine, theirs in zip(self.average.buffers(), self.generator.buffers(), strict=True):
                 mine.copy_(theirs)
 
+    def tensors(self) -> State:
+        """The same as a checkpoint of a job holds it: copies, by name."""
+        named = {
+            "step": torch.tensor(self.step),
+            "mean_length": self.mean_length.to("cpu", copy=True),
+            "augmentation": self.augmentation.numbers(),
+        }
+        for name in NETWORKS:
+            named |= network_state(getattr(self, name), name)
+        for name in OPTIMISERS:
+            named |= adam_state(getattr(self, name), name)
+        return named
+
+    def restore(self, state: State) -> None:
+        """Go on from what `tensors` gave. Raises RuntimeError where it is of another model."""
+        self.step = int(state["step"])
+        self.mean_length = state["mean_length"].to(self.device, copy=True)
+        self.augmentation.restore(state["augmentation"])
+        for name in NETWORKS:
+            restore_network(getattr(self, name), state, name)
+        for name in OPTIMISERS:
+            restore_adam(getattr(self, name), state, name)
+
     def save(self, path: Path) -> None:
         """Write a checkpoint, whole or not at all.
 
@@ -97,6 +128,7 @@ class TrainingState:
                 "config": asdict(self.config),
                 "step": self.step,
                 "mean_length": self.mean_length,
+                "augmentation": self.augmentation.numbers(),
                 "generator": self.generator.state_dict(),
                 "discriminator": self.discriminator.state_dict(),
                 "average": self.average.state_dict(),
@@ -120,6 +152,8 @@ class TrainingState:
                 raise ValueError(f"{path}: {name} was {saved['config'][name]}, not {mine[name]}")
         self.step = saved["step"]
         self.mean_length = saved["mean_length"]
+        if "augmentation" in saved:
+            self.augmentation.restore(saved["augmentation"])
         self.generator.load_state_dict(saved["generator"])
         self.discriminator.load_state_dict(saved["discriminator"])
         self.average.load_state_dict(saved["average"])

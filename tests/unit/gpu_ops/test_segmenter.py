@@ -9,7 +9,7 @@ from torch import nn
 
 from gpu_ops.bundle import Bundle
 from gpu_ops.segmenter import Segmenter, SegmenterConfig
-from gpu_ops.training.segmenter import feature_rows, segmenter_for
+from gpu_ops.training.segmenter import FeatureMaps, segmenter_for
 
 Codes = Callable[..., torch.Tensor]
 
@@ -151,6 +151,7 @@ def test_a_segmenter_for_a_generator_reads_its_features(tiny: Bundle, codes: Cod
     w_plus = codes(2)
     with torch.no_grad():
         features = tiny.generator.synthesise(w_plus).features
-        expected = segmenter.each(feature_rows(tiny.generator, w_plus)).mean(dim=0)
+        rows = FeatureMaps(tiny.generator, w_plus).rows(torch.arange(2 * tiny.resolution_px**2))
+        expected = segmenter.each(rows).mean(dim=0)
         got = segmenter.logits(features).permute(0, 2, 3, 1).flatten(0, 2)
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
