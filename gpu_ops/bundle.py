@@ -4,6 +4,7 @@ model.json   name, resolution_px, parts [{id, name, colour}], groups, files {rol
 generator    StyleGAN2        segmenter   the segmentation branch (not before it was annotated)
 perceptual   the bundled backbone         judge   the independent scorer (optional)
 identity     the embedder of persons (optional; faces alone)
+encoder      a picture's first guess of w_plus (optional)
 """
 
 import json
@@ -16,6 +17,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from gpu_ops.encoder import Encoder, EncoderConfig
 from gpu_ops.errors import WeightsError
 from gpu_ops.identity import Identity, IdentityConfig
 from gpu_ops.judge import Judge
@@ -49,6 +51,7 @@ class Bundle:
     description: dict[str, Any]
     device: torch.device
     identity: Identity | None = None
+    encoder: Encoder | None = None
 
     @torch.no_grad()
     def draw(self, w_plus: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -73,10 +76,13 @@ def load_bundle(
     generator = _read(load_generator, files["generator"])
     judge = _read(load_judge, files["judge"]) if "judge" in files else None
     identity = _read(load_identity, files["identity"]) if "identity" in files else None
+    encoder = _read(load_encoder, files["encoder"]) if "encoder" in files else None
     parts = [part["name"] for part in description["parts"]]
     segmenter: Segmenter = Unannotated(generator.config.resolution, len(parts))
     if "segmenter" in files:
         segmenter = _read(load_segmenter, files["segmenter"])
+    if encoder is not None:
+        _check_encoder(encoder, generator, files["encoder"])
     for role, known in (("segmenter", segmenter.config.parts), ("judge", judge.parts if judge else None)):
         if known not in (len(parts), None):
             raise WeightsError(f"{files[role].name} knows {known} parts, not {len(parts)}")
@@ -84,11 +90,18 @@ def load_bundle(
         load_backbone(perceptual_weights) if perceptual_weights else load_bundled(files["perceptual"])
     )
     place = torch.device(device)
-    for network in (generator, segmenter, perceptual, judge, identity):
+    for network in (generator, segmenter, perceptual, judge, identity, encoder):
         if network is not None:
             network.to(place)
     bundle = draw_only(generator, segmenter, perceptual, parts)
-    return replace(bundle, judge=judge, identity=identity, description=description)
+    return replace(bundle, judge=judge, identity=identity, encoder=encoder, description=description)
+
+
+def _check_encoder(encoder: Encoder, generator: Generator, path: Path) -> None:
+    gives = (encoder.config.resolution, encoder.config.num_ws, encoder.config.w_dim)
+    takes = (generator.config.resolution, generator.num_ws, generator.config.w_dim)
+    if gives != takes:
+        raise WeightsError(f"{path.name} is for (R, L, D) = {gives}, the generator's are {takes}")
 
 
 def draw_only(generator: Generator, segmenter: Segmenter, perceptual: Perceptual, parts: list[str]) -> Bundle:
@@ -144,6 +157,11 @@ def load_judge(path: Path) -> Judge:
 def load_identity(path: Path) -> Identity:
     config, tensors = load_network(path)
     return _frozen(Identity(IdentityConfig(**config)), tensors)
+
+
+def load_encoder(path: Path) -> Encoder:
+    config, tensors = load_network(path)
+    return _frozen(Encoder(EncoderConfig(**config)), tensors)
 
 
 def _frozen(network: M, tensors: dict[str, torch.Tensor]) -> M:

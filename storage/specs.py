@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, model_validator
 
+from storage.inversion_specs import Box, Inverting, Photo
 from storage.mask_specs import Copy as Copy
 from storage.mask_specs import Grow as Grow
 from storage.mask_specs import Identifier, MaskOperation, PartName
@@ -23,7 +24,7 @@ from storage.mask_specs import Shrink as Shrink
 from storage.mask_specs import Swap as Swap
 from storage.options import DEFAULT_OPTIONS as DEFAULT_OPTIONS
 from storage.options import JobOptions as JobOptions
-from storage.options import LearningRate, ModelName, Seed, Spec, Steps
+from storage.options import ModelName, Seed, Spec, Steps
 from storage.options import Webhook as Webhook
 from storage.vector_specs import Losses
 
@@ -38,14 +39,17 @@ class SampleSpec(Spec):
     truncation_psi: Annotated[float, Field(ge=0, le=1)] = 0.7
 
 
-class InvertSpec(Spec):
+class InvertSpec(Inverting, Spec):
     """Find the code that makes the model draw this picture."""
 
     kind: Literal["invert"] = "invert"
     model: ModelName = "cars"
     image: Identifier
+    box: Box | None = Field(
+        default=None,
+        description="What of the picture the model is to see; by default the largest central square.",
+    )
     steps: Steps = 500
-    lr: LearningRate = 0.1
 
 
 class EditSpec(Losses, Spec):
@@ -60,6 +64,12 @@ class EditSpec(Losses, Spec):
     image: Identifier | None = None
     inversion: Identifier | None = Field(default=None, description="Id of a succeeded invert or edit job.")
     inversion_steps: Steps = Field(default=500, description="Used when an image is given.")
+    inverting: Inverting = Field(default=Inverting(), description="Used when an image is given.")
+    photo: Photo | None = Field(
+        default=None,
+        description="Paste the edit back into the full-resolution original, as pasted.png. An inversion "
+        "has one where it was made from an image.",
+    )
     mask: Identifier | None = Field(default=None, description="Image id of an uploaded mask (indexed PNG).")
     mask_operations: Annotated[tuple[MaskOperation, ...], Field(max_length=32)] = ()
     q_edit: Annotated[tuple[PartName, ...], Field(max_length=64)] = Field(

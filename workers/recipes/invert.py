@@ -32,7 +32,9 @@ def _load(attempt: Attempt) -> InvertTask:
 
 
 def _operate(task: InvertTask, resume: State | None) -> Steps[InvertResult]:
-    return invert(task.bundle, task.picture[None], steps=task.spec.steps, lr=task.spec.lr, resume=resume)
+    return invert(
+        task.bundle, task.picture[None], steps=task.spec.steps, lr=task.spec.lr or 0.1, resume=resume
+    )
 
 
 def _save(attempt: Attempt, task: InvertTask, result: InvertResult) -> Saved:
