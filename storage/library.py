@@ -3,24 +3,20 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Row, String, and_, cast, delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, select
 
 from storage.cursors import decode_cursor, page_of
-from storage.database import Database, before
-from storage.errors import ImageInUse, ImageNotFound, ModelNotFound, StorageUnavailable
-from storage.plain import plain, ref_from_dict, ref_to_dict
-from storage.records import SYSTEM_TENANT, Image, Model, ObjectRef, Page, Part, Status
-from storage.tables import IMAGES, JOBS, MARKS, MODELS
+from storage.database import before
+from storage.errors import ImageInUse, ImageNotFound, ModelNotFound
+from storage.marks import unmark
+from storage.plain import plain, ref_to_dict, refs_from_dict, refs_to_dict
+from storage.records import SYSTEM_TENANT, Image, Model, ObjectRef, Page, Part
+from storage.rows import open_job_naming
+from storage.tables import IMAGES, MODELS
+from storage.vectors import SqlVectors
 
-_OPEN = (Status.QUEUED.value, Status.RUNNING.value)
 
-
-class SqlLibrary:
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._insert: Any = sqlite.insert if database.engine.dialect.name == "sqlite" else postgresql.insert
-
+class SqlLibrary(SqlVectors):
     def add_image(self, image: Image) -> Image:
         row = {
             "id": image.id, "tenant_id": image.tenant_id, "role": image.role, **ref_to_dict(image.object),
@@ -28,18 +24,8 @@ class SqlLibrary:
             "filename": storable(image.filename), "created_at": self._database.now,
         }  # fmt: skip
         with self._database.write() as connection:
-            self._unmark(connection, image.object.key)
+            unmark(connection, self._insert, self._database.now, [image.object.key])
             return _image(connection.execute(self._insert(IMAGES).values(row).returning(IMAGES)).one())
-
-    def _unmark(self, connection: Connection, key: str) -> None:
-        """The object is needed from now on. Its mark is locked first, and written for that where there is
-        none: so whoever condemns objects has done so before, or sees the image."""
-        row = {"key": key, "marked_at": self._database.now, "condemned": False}
-        lock = self._insert(MARKS).values(row)
-        lock = lock.on_conflict_do_update(index_elements=["key"], set_={"marked_at": MARKS.c.marked_at})
-        if connection.execute(lock.returning(MARKS.c.condemned)).scalar_one():
-            raise StorageUnavailable("This very file is being removed as garbage: send it once more.")
-        connection.execute(delete(MARKS).where(MARKS.c.key == key))
 
     def get_image(self, tenant_id: str, image_id: str) -> Image:
         query = select(IMAGES).where(IMAGES.c.id == image_id, IMAGES.c.tenant_id == tenant_id)
@@ -56,16 +42,11 @@ class SqlLibrary:
 
     def delete_image(self, tenant_id: str, image_id: str) -> Image:
         mine = and_(IMAGES.c.id == image_id, IMAGES.c.tenant_id == tenant_id)
-        needed = select(JOBS.c.id).where(
-            JOBS.c.tenant_id == tenant_id,
-            JOBS.c.status.in_(_OPEN),
-            cast(JOBS.c.spec, String).contains(image_id),  # in whatever member: ids are long and random
-        )
         with self._database.write() as connection:
             image = _found(
                 connection.execute(select(IMAGES).where(mine).with_for_update()).one_or_none(), image_id
             )
-            job_id = connection.execute(needed.limit(1)).scalar_one_or_none()
+            job_id = open_job_naming(connection, image_id, tenant_id)
             if job_id is not None:
                 raise ImageInUse(f"Job {job_id} has not ended and needs this image.")
             connection.execute(delete(IMAGES).where(mine))
@@ -77,28 +58,9 @@ class SqlLibrary:
             return connection.execute(query).scalar_one() > 0
 
     def put_model(self, model: Model) -> Model:
-        row = {
-            "id": model.id, "tenant_id": model.tenant_id, "name": model.name, "digest": model.digest,
-            "resolution_px": model.resolution_px,
-            "parts": [{"id": p.id, "name": p.name, "colour": list(p.colour)} for p in model.parts],
-            "groups": plain(model.groups),
-            "files": {role: ref_to_dict(ref) for role, ref in model.files.items()},
-            "card": plain(model.card), "created_at": self._database.now,
-        }  # fmt: skip
-        statement = self._insert(MODELS).values(row)
-        statement = statement.on_conflict_do_update(
-            index_elements=["tenant_id", "name"],
-            set_={name: statement.excluded[name] for name in row if name not in ("tenant_id", "name")},
-            where=MODELS.c.digest != statement.excluded.digest,
-        ).returning(MODELS)
         with self._database.write() as connection:
-            for key in sorted(ref.key for ref in model.files.values()):
-                self._unmark(connection, key)
-            changed = connection.execute(statement).one_or_none()
-            if changed is not None:
-                return _model(changed)
-            same = select(MODELS).where(MODELS.c.tenant_id == model.tenant_id, MODELS.c.name == model.name)
-            return _model(connection.execute(same).one())
+            unmark(connection, self._insert, self._database.now, [ref.key for ref in model.files.values()])
+            return write_model(connection, self._insert, self._database.now, model)
 
     def get_model(self, tenant_id: str, name: str) -> Model:
         found = [model for model in self.list_models(tenant_id) if model.name == name]
@@ -110,6 +72,28 @@ class SqlLibrary:
         query = select(MODELS).where(MODELS.c.tenant_id.in_({tenant_id, SYSTEM_TENANT}))
         with self._database.read() as connection:
             return visible_models(tenant_id, (_model(row) for row in connection.execute(query)))
+
+
+def write_model(connection: Connection, into: Any, now: ColumnElement[float], model: Model) -> Model:
+    """As put_model, in the transaction of a caller who unmarked its objects. `into`: the dialect's INSERT."""
+    row = {
+        "id": model.id, "tenant_id": model.tenant_id, "name": model.name, "digest": model.digest,
+        "resolution_px": model.resolution_px,
+        "parts": [{"id": p.id, "name": p.name, "colour": list(p.colour)} for p in model.parts],
+        "groups": plain(model.groups), "files": refs_to_dict(model.files),
+        "card": plain(model.card), "created_at": now,
+    }  # fmt: skip
+    statement = into(MODELS).values(row)
+    statement = statement.on_conflict_do_update(
+        index_elements=["tenant_id", "name"],
+        set_={name: statement.excluded[name] for name in row if name not in ("tenant_id", "name")},
+        where=MODELS.c.digest != statement.excluded.digest,
+    ).returning(MODELS)
+    changed = connection.execute(statement).one_or_none()
+    if changed is not None:
+        return _model(changed)
+    same = select(MODELS).where(MODELS.c.tenant_id == model.tenant_id, MODELS.c.name == model.name)
+    return _model(connection.execute(same).one())
 
 
 def visible_models(tenant_id: str, models: Iterable[Model]) -> tuple[Model, ...]:
@@ -145,8 +129,7 @@ def _image(row: Row[Any]) -> Image:
 def _model(row: Row[Any]) -> Model:
     parts = tuple(Part(part["id"], part["name"], tuple(part["colour"])) for part in row.parts)
     groups = {name: tuple(members) for name, members in row.groups.items()}
-    files = {role: ref_from_dict(ref) for role, ref in row.files.items()}
     return Model(
-        row.id, row.tenant_id, row.name, row.digest, row.resolution_px, parts, groups, files, row.card,
-        row.created_at,
+        row.id, row.tenant_id, row.name, row.digest, row.resolution_px, parts, groups,
+        refs_from_dict(row.files), row.card, row.created_at,
     )  # fmt: skip

@@ -10,26 +10,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, BinaryIO
 
-from storage.errors import ImageInUse, ImageNotFound, ModelNotFound, OutputNotFound, StorageUnavailable
+from storage.errors import ImageInUse, ImageNotFound, ModelNotFound, OutputNotFound
 from storage.library import storable, visible_models
 from storage.listening import Listener
 from storage.memory_jobs import MemoryJobs, page_of_all
+from storage.memory_vectors import MemoryVectors
 from storage.objects import CHUNK_BYTES, checked_key, checked_prefix, chunks_of, verified
 from storage.plain import plain
 from storage.records import Image, Model, ObjectRef, Page
 from storage.stores import Stores
 
 
-class MemoryLibrary:
-    """Shares the lock of the jobs, as one database would: so does retention's twin, which marks objects."""
-
+class MemoryLibrary(MemoryVectors):
     def __init__(self, jobs: MemoryJobs) -> None:
-        self._jobs = jobs
+        super().__init__(jobs)
         self.images: dict[str, Image] = {}
-        self.models: dict[tuple[str, str], Model] = {}
-        self.marked: dict[str, float] = {}  # since when an object has been unneeded, by key
-        self.condemned: set[str] = set()  # of those, the ones that are being removed
-        self.lock = jobs.lock
 
     def add_image(self, image: Image) -> Image:
         kept = replace(image, filename=storable(image.filename), created_at=time.time())
@@ -53,7 +48,7 @@ class MemoryLibrary:
     def delete_image(self, tenant_id: str, image_id: str) -> Image:
         with self.lock:
             self.get_image(tenant_id, image_id)
-            job_id = self._jobs.needing_image(tenant_id, image_id)
+            job_id = self._jobs.open_job_naming(image_id, tenant_id)
             if job_id is not None:
                 raise ImageInUse(f"Job {job_id} has not ended and needs this image.")
             return self.images.pop(image_id)
@@ -61,22 +56,6 @@ class MemoryLibrary:
     def names_object(self, key: str) -> bool:
         with self.lock:
             return any(image.object.key == key for image in self.images.values())
-
-    def put_model(self, model: Model) -> Model:
-        with self.lock:
-            self._unmark(model.files.values())
-            old = self.models.get((model.tenant_id, model.name))
-            if old is not None and old.digest == model.digest:
-                return old
-            kept = replace(model, card=plain(model.card), created_at=time.time())
-            self.models[model.tenant_id, model.name] = kept
-            return kept
-
-    def _unmark(self, objects: Iterable[ObjectRef]) -> None:
-        if any(ref.key in self.condemned for ref in objects):
-            raise StorageUnavailable("This very file is being removed as garbage: send it once more.")
-        for ref in objects:
-            self.marked.pop(ref.key, None)
 
     def get_model(self, tenant_id: str, name: str) -> Model:
         for model in self.list_models(tenant_id):

@@ -96,12 +96,13 @@ class MemoryQueues:
         with self.lock:
             return frozenset(self._drained)
 
-    def needing_image(self, tenant_id: str, image_id: str) -> str | None:
-        """The id of a job that has not ended and names this image, in whatever member of its spec."""
+    def open_job_naming(self, thing_id: str, tenant_id: str | None) -> str | None:
+        """A job that has not ended and names this thing, in whatever member of its spec; of any tenant where
+        none is given."""
         with self.lock:
             for row in self.rows.values():
-                mine = row.job.tenant_id == tenant_id and not row.job.status.ended
-                if mine and image_id in json.dumps(row.job.spec):
+                mine = tenant_id in (None, row.job.tenant_id) and not row.job.status.ended
+                if mine and thing_id in json.dumps(row.job.spec):
                     return row.job.id
         return None
 

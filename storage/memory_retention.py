@@ -52,10 +52,25 @@ class MemoryRetention:
                 del self._jobs.keys[name]
         return len(old)
 
+    def expire_inversions(self, *, kept_s: float, limit: int = 100) -> int:
+        with self._jobs.lock:
+            saved, now = self._library.inversions, self._jobs.clock()
+            old = [place for place in saved if saved[place].used_at + kept_s <= now]
+            old = sorted(old, key=lambda place: saved[place].used_at)[:limit]
+            for place in old:
+                del saved[place]
+        return len(old)
+
     def unneeded(self, keys: Iterable[str]) -> frozenset[str]:
         with self._jobs.lock:
-            needed = {image.object.key for image in self._library.images.values()}
-            needed.update(ref.key for model in self._library.models.values() for ref in model.files.values())
+            library = self._library
+            needed = {image.object.key for image in library.images.values()}
+            for files in (
+                *(model.files for model in library.models.values()),
+                *(vector.files for vector in library.vectors.values()),
+                *(saved.inversion.files for saved in library.inversions.values()),
+            ):
+                needed.update(ref.key for ref in files.values())
             return frozenset(
                 key for key in keys if of_scheme(key) and key not in needed and not self._needed_by_job(key)
             )

@@ -4,6 +4,7 @@
     <tenant>/jobs/<job>/<attempt>/outputs/<name>           outputs, by attempt
     <tenant>/jobs/<job>/<attempt>/checkpoints/<step>       checkpoints of a job
     <tenant>/models/<name>/<digest>/<file>                 weights
+    <tenant>/vectors/<sha256>                              files of vectors that no job left, by content
 
 Nothing is kept beside an object: its size and SHA-256 are in the ObjectRef of the row that names it, and are
 checked whenever it is read.
@@ -53,6 +54,10 @@ def model_key(tenant_id: str, name: str, digest: str, file: str) -> str:
     return checked_key(f"{tenant_id}/models/{name}/{digest}/{file}")
 
 
+def vector_key(tenant_id: str, sha256: str) -> str:
+    return checked_key(f"{tenant_id}/vectors/{sha256}")
+
+
 def attempt_prefix(tenant_id: str, job_id: str, attempt: int) -> str:
     """All that one attempt of a job has written."""
     return checked_key(f"{tenant_id}/jobs/{job_id}/{attempt:d}") + "/"
@@ -61,7 +66,11 @@ def attempt_prefix(tenant_id: str, job_id: str, attempt: int) -> str:
 def of_scheme(key: str) -> bool:
     """Whether the functions above could have made this key: others are not ours to judge."""
     match segments := key.split("/"):
-        case [_, "images", _] | [_, "models", _, _, _] | [_, "jobs", _, _, "outputs" | "checkpoints", _]:
+        case (
+            [_, "images" | "vectors", _]
+            | [_, "models", _, _, _]
+            | [_, "jobs", _, _, "outputs" | "checkpoints", _]
+        ):
             return all(map(_SEGMENT.fullmatch, segments))
     return False
 

@@ -39,5 +39,14 @@ def ref_to_dict(ref: ObjectRef) -> dict[str, Any]:
     }
 
 
+def refs_to_dict(refs: Mapping[str, ObjectRef]) -> dict[str, Any]:
+    """Objects by role, as a row keeps them."""
+    return {role: ref_to_dict(ref) for role, ref in refs.items()}
+
+
+def refs_from_dict(members: Mapping[str, Any]) -> dict[str, ObjectRef]:
+    return {role: ref_from_dict(ref) for role, ref in members.items()}
+
+
 def ref_from_dict(members: Mapping[str, Any]) -> ObjectRef:
     return ObjectRef(members["key"], members["sha256"], members["byte_size"], members["media_type"])

@@ -8,14 +8,36 @@ once, and an object is not removed late, when an upload may have put it there ag
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, not_, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    delete,
+    exists,
+    func,
+    not_,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.database import Database
 from storage.objects import attempt_prefix, job_of_key, of_scheme
 from storage.records import Job, Status
 from storage.rows import job_of
-from storage.tables import DELIVERIES, IDEMPOTENCY_KEYS, IMAGES, JOBS, MARKS, MODELS
+from storage.tables import (
+    DELIVERIES,
+    IDEMPOTENCY_KEYS,
+    IMAGES,
+    INVERSION_OBJECTS,
+    INVERSIONS,
+    JOBS,
+    MARKS,
+    MODELS,
+    VECTOR_OBJECTS,
+)
 
 CONDEMNED_FOR_S = 600.0
 _ENDED = [status.value for status in Status if status.ended]
@@ -60,6 +82,16 @@ class SqlRetention:
         old = IDEMPOTENCY_KEYS.c.created_at + kept_s <= self._now
         with self._database.write() as connection:
             return connection.execute(delete(IDEMPOTENCY_KEYS).where(old)).rowcount
+
+    def expire_inversions(self, *, kept_s: float, limit: int = 100) -> int:
+        old = INVERSIONS.c.used_at + kept_s <= self._now
+        query = select(INVERSIONS.c.tenant_id, INVERSIONS.c.digest).where(old)
+        query = query.order_by(INVERSIONS.c.used_at).limit(limit).with_for_update(skip_locked=True)
+        with self._database.write() as connection:
+            these = [tuple(row) for row in connection.execute(query)]
+            place = tuple_(INVERSIONS.c.tenant_id, INVERSIONS.c.digest)
+            connection.execute(delete(INVERSIONS).where(place.in_(these)))
+        return len(these)
 
     def unneeded(self, keys: Iterable[str]) -> frozenset[str]:
         with self._database.read() as connection:
@@ -110,10 +142,12 @@ def needs(job: Job, key: str) -> bool:
 def _unneeded(connection: Connection, keys: Iterable[str]) -> frozenset[str]:
     judged = {key for key in keys if of_scheme(key)}
     ids = {job_id for key in judged if (job_id := job_of_key(key)) is not None}
-    images = connection.execute(select(IMAGES.c.key).where(IMAGES.c.key.in_(judged))).scalars()
-    files = connection.execute(select(MODELS.c.files)).scalars()
+    # Jobs first: what a job leaves to the library as it ends is seen as the one's or as the other's.
     jobs = {row.id: job_of(row) for row in connection.execute(select(JOBS).where(JOBS.c.id.in_(ids)))}
-    needed = {*images, *(ref["key"] for roles in files for ref in roles.values())}
+    files = connection.execute(select(MODELS.c.files)).scalars()
+    needed = {ref["key"] for roles in files for ref in roles.values()}
+    for keys_of in (IMAGES.c.key, VECTOR_OBJECTS.c.key, INVERSION_OBJECTS.c.key):
+        needed.update(connection.execute(select(keys_of).where(keys_of.in_(judged))).scalars())
     return frozenset(key for key in judged - needed if not _needed_by_job(jobs, key))
 
 

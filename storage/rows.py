@@ -5,7 +5,19 @@ the event asks for, all in the caller's transaction.
 import dataclasses
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, insert, literal_column, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    String,
+    and_,
+    cast,
+    insert,
+    literal_column,
+    select,
+    true,
+    update,
+)
 
 from storage.deliveries import delivery_of
 from storage.errors import JobNotFound, LeaseLost
@@ -19,6 +31,7 @@ QUEUED = JOBS.c.status == literal_column("'queued'")
 RUNNING = JOBS.c.status == literal_column("'running'")
 _MEMBERS = tuple(member.name for member in dataclasses.fields(Job))
 _PRIORITIES = tuple(Priority)
+_OPEN = tuple(status.value for status in Status if not status.ended)
 
 
 def named(tenant_id: str, job_id: str) -> ColumnElement[bool]:
@@ -40,6 +53,15 @@ def found(row: Row[Any] | None, job_id: str) -> Job:
     if row is None:
         raise JobNotFound(f"There is no job {job_id}.")
     return job_of(row)
+
+
+def open_job_naming(connection: Connection, thing_id: str, tenant_id: str | None) -> str | None:
+    """A job that has not ended and names this thing, in whatever member of its spec: ids are long and random.
+    Of any tenant where none is given."""
+    query = select(JOBS.c.id).where(JOBS.c.status.in_(_OPEN), cast(JOBS.c.spec, String).contains(thing_id))
+    if tenant_id is not None:
+        query = query.where(JOBS.c.tenant_id == tenant_id)
+    return connection.execute(query.limit(1)).scalar_one_or_none()
 
 
 def job_of(row: Row[Any]) -> Job:

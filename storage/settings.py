@@ -92,6 +92,9 @@ class Settings(BaseSettings):
     idempotency_kept_s: PositiveFloat = Field(
         default=86400.0, description="How long an Idempotency-Key is remembered."
     )
+    keep_inversions_s: PositiveFloat = Field(
+        default=90 * 86400.0, description="How long a saved inversion is kept after it was last used."
+    )
     garbage_every_s: PositiveFloat = Field(
         default=3600.0, description="Pause between two searches for objects that no record names."
     )

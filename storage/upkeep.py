@@ -44,9 +44,12 @@ class Retention(Protocol):
     def purge_keys(self, *, kept_s: float) -> int:
         """Forget old idempotency keys."""
 
+    def expire_inversions(self, *, kept_s: float, limit: int = 100) -> int:
+        """Forget saved inversions that nobody has used for so long; their objects are garbage then."""
+
     def unneeded(self, keys: Iterable[str]) -> frozenset[str]:
-        """Those that no live record needs. Needed are images, models, outputs that rows name, checkpoints of
-        open jobs, and all that lies under the prefix of a running attempt."""
+        """Those that no live record needs. Needed are images, models, vectors, inversions, outputs that rows
+        name, checkpoints of open jobs, and all that lies under the prefix of a running attempt."""
 
     def mark(self, keys: Iterable[str]) -> None:
         """Remember since when these have been unneeded; those known already keep their time."""

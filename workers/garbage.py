@@ -73,6 +73,8 @@ class Garbage:
         while purged := retention.purge_jobs(kept_s=kept_s, limit=ROWS_AT_ONCE):
             log.info("%d jobs were purged", purged)
         retention.purge_keys(kept_s=settings.idempotency_kept_s)
+        while forgotten := retention.expire_inversions(kept_s=settings.keep_inversions_s, limit=ROWS_AT_ONCE):
+            log.info("%d inversions were not used for long", forgotten)
 
     def mark(self) -> None:
         """Look through the whole store."""

@@ -23,6 +23,7 @@ from storage.upkeep import Outbox, Retention
 TABLES = (
     *("events", "deliveries", "idempotency_keys", "jobs", "turns", "pauses", "drains"),
     *("marks", "images", "models", "locks"),
+    *("vectors", "vector_objects", "inversions", "inversion_objects"),
 )
 
 
