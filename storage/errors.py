@@ -5,6 +5,8 @@
     │   ├── UnreadablePicture     unreadable_picture  422
     │   ├── PictureTooLarge       picture_too_large   413
     │   ├── BodyTooLarge          body_too_large      413
+    │   ├── UnreadableVector      unreadable_vector   422    no file of an editing vector
+    │   ├── VectorMismatch        vector_mismatch     422    it is of another shape than the model's
     │   ├── MaskMismatch          mask_mismatch       422
     │   ├── MaskUnchanged         mask_unchanged      422
     │   ├── UnknownPart           unknown_part        422
@@ -80,6 +82,14 @@ class PictureTooLarge(InvalidInput):
 
 class BodyTooLarge(InvalidInput):
     code, status = "body_too_large", 413
+
+
+class UnreadableVector(InvalidInput):
+    code = "unreadable_vector"
+
+
+class VectorMismatch(InvalidInput):
+    code = "vector_mismatch"
 
 
 class MaskMismatch(InvalidInput):
