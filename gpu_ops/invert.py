@@ -3,18 +3,25 @@
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import torch
 
 from gpu_ops.bundle import Bundle
 from gpu_ops.descent import Descent
-from gpu_ops.errors import ShapeError
+from gpu_ops.errors import IncompleteModelError, ShapeError
 from gpu_ops.losses import squared_error
 from gpu_ops.metrics import psnr_db
+from gpu_ops.patience import Patience
 from gpu_ops.picture import Picture, to_tensor, to_uint8
 from gpu_ops.progress import Progress, State, Steps
 
+Start = Literal["encoder", "w_avg"]
+
+VERSION = 1
+"""Counted up whenever the same picture, model and settings would give other numbers than before."""
 LAMBDA_LPIPS = 10.0
+RATES: dict[Start, float] = {"encoder": 0.05, "w_avg": 0.1}
 RAMP_UP, RAMP_DOWN = 0.05, 0.25
 
 
@@ -22,7 +29,9 @@ RAMP_UP, RAMP_DOWN = 0.05, 0.25
 class InvertResult:
     """w_plus float32 [N, L, D]; pictures uint8 [N, H, W, 3], redrawn; masks uint8 [N, H, W].
 
-    steps  how many were done
+    steps     how many were done
+    start     where from
+    complete  whether nothing cut it short: not so where it was sent True
     """
 
     w_plus: torch.Tensor
@@ -32,6 +41,8 @@ class InvertResult:
     losses_first: list[float]
     losses_last: list[float]
     steps: int
+    start: Start
+    complete: bool
 
 
 def learning_rate(step: int, steps: int, lr: float) -> float:
@@ -41,57 +52,88 @@ def learning_rate(step: int, steps: int, lr: float) -> float:
     return lr * down * min(1.0, done / RAMP_UP)
 
 
+def start_of(bundle: Bundle, asked: Start | None) -> Start:
+    """Where an inversion starts: as asked, else at the encoder's guess where the model has an encoder.
+
+    Raises IncompleteModelError where an encoder is asked for that the model lacks.
+    """
+    if asked == "encoder" and bundle.encoder is None:
+        raise IncompleteModelError("the model has no encoder to start from")
+    return asked or ("w_avg" if bundle.encoder is None else "encoder")
+
+
 def invert(
     bundle: Bundle,
     pictures: Picture,
     *,
     steps: int = 500,
-    lr: float = 0.1,
+    lr: float | None = None,
+    start: Start | None = None,
+    patience: int = 0,
     resume: State | None = None,
 ) -> Steps[InvertResult]:
-    """Optimise w_plus from w_avg until the generator draws `pictures`.
+    """Optimise w_plus from the encoder's guess, or from w_avg, until the generator draws `pictures`.
 
     pictures  uint8 [N, R, R, 3], R the model's resolution
-    lr        highest Adam step size, in W+ units
+    lr        highest Adam step size, in W+ units; by default RATES of the start
+    start     by default the encoder's guess where the model has one
+    patience  end early once no item's loss improves any more: see gpu_ops/patience.py; 0: never
 
     Minimises 10 LPIPS + MSE; the LPIPS weight times the backbone's recorded factor. Yields Progress
-    after each step; returns the lowest-loss step of each item, early when sent True. Raises ShapeError
-    before the first step; NonFiniteError.
-    Source: Ling et al. 2021, supplement; learning rate: Karras et al. 2020.
+    after each step; returns the lowest-loss step of each item, early when sent True. Raises ShapeError and
+    IncompleteModelError before the first step; NonFiniteError.
+    Source: Ling et al. 2021, supplement; learning rate: Karras et al. 2020. Departure: from the encoder, a
+    rate that was measured here (docs/inversion.md).
     """
     resolution = bundle.resolution_px
     if pictures.shape[1:] != (resolution, resolution, 3):
         raise ShapeError(
             f"pictures are {list(pictures.shape)}, the model draws [N, {resolution}, {resolution}, 3]"
         )
-    target = to_tensor(pictures, bundle.device)
+    start = start_of(bundle, start)
+    target = to_tensor(pictures, bundle.device).to(bundle.generator.mapping.w_avg)
     with torch.no_grad():
         target_features = bundle.perceptual.features(target)
-    start = bundle.generator.mapping.w_avg.expand(len(pictures), bundle.generator.num_ws, -1)
-    descent = Descent(start)
+    descent, waiting = Descent(_first_code(bundle, target, start)), Patience(patience, len(pictures))
     if resume is not None:
         descent.restore(resume)
-    weight = LAMBDA_LPIPS * bundle.perceptual.invert_factor
-    while descent.step < steps:
+        waiting.restore(resume)
+    weight, lr = LAMBDA_LPIPS * bundle.perceptual.invert_factor, lr or RATES[start]
+    complete = True
+    while descent.step < steps and not waiting.over(descent.step):
         drawn = bundle.generator.synthesise(descent.value).picture  # [N, 3, R, R]
         perceptual = bundle.perceptual.distance(bundle.perceptual.features(drawn), target_features)
         error = squared_error(drawn, target)
         losses = weight * perceptual + error  # [N]
         descent.descend(losses, learning_rate(descent.step, steps, lr))
+        waiting.note(descent.best_loss, descent.step)
         parts = {"total": losses, "lpips": perceptual, "mse": error}
         enough = yield Progress(
             step=descent.step,
             total=steps,
             losses={name: float(value.detach().mean()) for name, value in parts.items()},
-            state=descent.state,
+            state=lambda: descent.state() | waiting.state(),
             preview=partial(to_uint8, drawn.detach()),
         )
         if enough:
+            complete = descent.step >= steps or waiting.over(descent.step)
             break
-    return _finish(bundle, descent, pictures)
+    return _finish(bundle, descent, pictures, start, complete)
 
 
-def _finish(bundle: Bundle, descent: Descent, pictures: Picture) -> InvertResult:
+@torch.no_grad()
+def _first_code(bundle: Bundle, target: torch.Tensor, start: Start) -> torch.Tensor:
+    """[N, L, D]"""
+    if start == "w_avg":
+        return bundle.generator.mapping.w_avg.expand(len(target), bundle.generator.num_ws, -1)
+    assert bundle.encoder is not None
+    guess: torch.Tensor = bundle.encoder(target)
+    return guess
+
+
+def _finish(
+    bundle: Bundle, descent: Descent, pictures: Picture, start: Start, complete: bool
+) -> InvertResult:
     drawn, masks = bundle.draw(descent.best)
     redrawn = to_uint8(drawn)
     return InvertResult(
@@ -102,4 +144,6 @@ def _finish(bundle: Bundle, descent: Descent, pictures: Picture) -> InvertResult
         losses_first=descent.first_loss.tolist(),
         losses_last=descent.best_loss.tolist(),
         steps=descent.step,
+        start=start,
+        complete=complete,
     )
