@@ -55,6 +55,11 @@ class Perceptual(nn.Module):
         layers = self.lpips.net(self.lpips.scaling_layer(picture))
         return [lpips.normalize_tensor(layer) for layer in layers]
 
+    def pooled(self, picture: torch.Tensor) -> torch.Tensor:
+        """The last layer's features, averaged over the picture: [N, C] of picture [N, 3, H, W]."""
+        deep: torch.Tensor = self.lpips.net(self.lpips.scaling_layer(picture))[-1]
+        return deep.mean(dim=(2, 3))
+
     def distance(self, features: Features, target: Features) -> torch.Tensor:
         """Distance of two lists of features: [N]."""
         total = torch.zeros((), device=features[0].device)

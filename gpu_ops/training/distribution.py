@@ -3,15 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from scipy import linalg
 
+from gpu_ops.fidelity import Rows
+from gpu_ops.fidelity import frechet_distance as frechet_distance
 from gpu_ops.picture import Picture, to_tensor
 from gpu_ops.training.perceptual import AttributeReader
 
 CHUNK = 100
-Rows = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -31,14 +30,6 @@ def read_pictures(reader: AttributeReader, pictures: Picture) -> Reading:
         features.append(deep.mean(dim=(2, 3)))
         guesses.append(reader.guess(deep))
     return Reading(*(torch.cat(rows).double().numpy() for rows in (features, guesses)))
-
-
-def frechet_distance(one: Rows, other: Rows) -> float:
-    """Frechet distance of two sets of features [n, C], each taken as a Gaussian."""
-    gap = one.mean(axis=0) - other.mean(axis=0)
-    first, second = np.cov(one, rowvar=False), np.cov(other, rowvar=False)
-    root = linalg.sqrtm(first @ second)
-    return float(gap @ gap + np.trace(first + second - 2 * np.real(root)))
 
 
 def shares_of(kind: str, guesses: Rows, names: list[str]) -> dict[str, float]:
