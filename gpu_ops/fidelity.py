@@ -29,7 +29,7 @@ def frechet_distance(one: Rows, other: Rows) -> float:
     # a covariance is R' R with the triangle R of the centred rows; the trace of the root of a product of two
     # is the sum of the singular values of R1 R2', which is exact also where there are few rows
     first, second = (
-        linalg.qr((rows - rows.mean(axis=0)) / np.sqrt(len(rows) - 1), mode="r")[0] for rows in (one, other)
+        np.linalg.qr((rows - rows.mean(axis=0)) / np.sqrt(len(rows) - 1), mode="r") for rows in (one, other)
     )
     shared = linalg.svdvals(first @ second.T).sum()
     return float(gap @ gap + np.square(first).sum() + np.square(second).sum() - 2 * shared)
