@@ -26,6 +26,7 @@ from api.queues import queues
 from api.service import Service
 from api.slots import Slots
 from api.validation import explain
+from api.vectors import vectors
 from api.workers import workers
 from storage.errors import NotFound
 from storage.settings import Settings
@@ -36,7 +37,8 @@ from workers.queue import Ring
 DOCS = "/docs"
 NAME = re.compile(r"[A-Za-z0-9_.:@-]{1,200}")  # workers are called by host and process: pc:412:gpu
 RESOURCES = (
-    *(images, models, jobs, job_actions, history, deliveries, queues, workers, error_catalogue, health),
+    *(images, models, vectors, jobs, job_actions, history, deliveries),
+    *(queues, workers, error_catalogue, health),
 )
 WAITING_REQUESTS = 16  # gunicorn_conf.py sets it by the number of threads
 HEADERS = {

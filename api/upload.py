@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import BoundedSemaphore
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from flask import request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -22,7 +22,9 @@ from storage.errors import StorageFull, StorageUnavailable
 from storage.masks import decode_mask
 from storage.objects import image_key
 from storage.pictures import inspect_picture
-from storage.records import Image, new_id
+from storage.records import Image, ObjectRef, new_id
+
+R = TypeVar("R")
 
 PICTURE = "a whole JPEG, PNG, WebP, BMP or TIFF file"
 MASK = "an indexed or grey PNG whose values are part ids"
@@ -83,27 +85,31 @@ def keep_image(tenant_id: str, data: bytes, fields: ImageFields) -> Image:
     sha256 = hashlib.sha256(data).hexdigest()
     key = image_key(tenant_id, sha256)
     with _holding(key):
-        return _add(
-            lambda: Image(
-                id=new_id(),
-                tenant_id=tenant_id,
-                role=fields.role,
-                object=stores().objects.put(key, data, media_type),
-                width_px=width_px,
-                height_px=height_px,
-                filename=fields.filename,
-                created_at=time.time(),
-            )
+        return record(
+            lambda: stores().objects.put(key, data, media_type),
+            lambda ref: stores().library.add_image(
+                Image(
+                    id=new_id(),
+                    tenant_id=tenant_id,
+                    role=fields.role,
+                    object=ref,
+                    width_px=width_px,
+                    height_px=height_px,
+                    filename=fields.filename,
+                    created_at=time.time(),
+                )
+            ),
         )
 
 
-def _add(put: Callable[[], Image]) -> Image:
+def record(put: Callable[[], ObjectRef], add: Callable[[ObjectRef], R]) -> R:
     """Put the object, then its record. An object that is being removed as garbage meanwhile is put again:
     its record is refused until that is over, and keeps the object from then on."""
     deadline = time.monotonic() + GARBAGE_WAIT_S
     while True:
         try:
-            image = stores().library.add_image(put())
+            ref = put()
+            kept = add(ref)
             break
         except StorageFull:
             raise
@@ -111,9 +117,9 @@ def _add(put: Callable[[], Image]) -> Image:
             if time.monotonic() > deadline:
                 raise
             time.sleep(GARBAGE_PAUSE_S)
-    if not stores().objects.exists(image.object.key):  # removed between the two
+    if not stores().objects.exists(ref.key):  # removed between the two
         put()
-    return image
+    return kept
 
 
 def forget_image(tenant_id: str, image_id: str) -> None:
