@@ -1,10 +1,12 @@
 """How much a face smiles: a reader of pictures alone, to count smiles by. Part of no optimisation."""
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
 
+from gpu_ops.network_file import load_network
 from gpu_ops.picture import Picture, to_tensor
 from gpu_ops.residual import Trunk
 
@@ -52,3 +54,11 @@ class SmileReader(nn.Module):
         if amount >= self.config.smiling_from:
             return "smiling"
         return "frowning" if amount <= self.config.frowning_to else "neutral"
+
+
+def load_smile(path: Path) -> SmileReader:
+    """A model's reader of smiles, frozen, in evaluation mode."""
+    config, tensors = load_network(path)
+    reader = SmileReader(SmileConfig(**config))
+    reader.load_state_dict(tensors)
+    return reader.eval().requires_grad_(False)

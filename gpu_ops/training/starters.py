@@ -9,7 +9,7 @@ NAME.json (name, editing_type, tags, q_edit, facts, report) and NAME.before.png,
 
 import argparse
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,10 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from gpu_ops.bundle import Bundle, load_bundle
-from gpu_ops.change import editing_type, measure_of
+from gpu_ops.change import Measure, editing_type, measure_of
 from gpu_ops.edit import edit
 from gpu_ops.invert import invert
-from gpu_ops.learn import Example, show, what_changed
+from gpu_ops.learn import Example, seen_change, show, what_changed
 from gpu_ops.training.console import report as finish
 from gpu_ops.training.starter_table import STARTERS, Starter, draw_source, part_ids
 from gpu_ops.transfer import STRENGTHS, Trial, refined_gain, transfer
@@ -66,6 +66,7 @@ def learn_starter(bundle: Bundle, starter: Starter, how: How) -> Learned:
     )
     delta_w = edited.delta_w.mean(dim=0)  # [L, D]
     example = show(bundle, inverted.w_plus[:1], delta_w)
+    measure, reported = _reported(bundle, delta_w, q_edit, example, how.samples)
     facts = {
         "preset": PRESET,
         "steps": how.steps,
@@ -77,6 +78,7 @@ def learn_starter(bundle: Bundle, starter: Starter, how: How) -> Learned:
         "beyond_the_renderer": starter.beyond,
         "inversion_psnr_db": inverted.psnr_db,
         "metrics": edited.metrics,
+        "measure": None if measure is None else asdict(measure),
     }
     about = {
         "name": starter.name,
@@ -84,28 +86,24 @@ def learn_starter(bundle: Bundle, starter: Starter, how: How) -> Learned:
         "tags": [TAG, *starter.tags],
         "q_edit": [bundle.parts[part] for part in q_edit],
         "facts": facts,
-        **_reported(bundle, delta_w, q_edit, example, how.samples),
+        **reported,
     }
     return Learned(delta_w, example, about)
 
 
 def _reported(
     bundle: Bundle, delta_w: torch.Tensor, q_edit: tuple[int, ...], example: Example, samples: int
-) -> dict[str, Any]:
-    """The editing type, and the transfer report on fresh samples."""
+) -> tuple[Measure | None, dict[str, Any]]:
+    """What is measured; and the editing type, and the transfer report on fresh samples."""
     found = what_changed(example, bundle.parts, bundle.description.get("groups", {}), q_edit)
     measure = measure_of(found)
-    shown = {"segmenter": (example.before.masks[0], example.after.masks[0])}
-    if bundle.judge is not None:
-        judged = bundle.judge.predict(np.concatenate([example.before.pictures, example.after.pictures]))
-        shown["judge"] = (judged[0], judged[1])
-    seen = {} if measure is None else {who: measure.of(*masks) for who, masks in shown.items()}
+    seen = seen_change(bundle, example, measure)
     seeds = range(TRANSFER_SEED, TRANSFER_SEED + samples)
     trial = Trial(delta_w, q_edit, measure)
     rows = finish(transfer(bundle, trial, seeds), "transfer")
     gain_db = finish(refined_gain(bundle, trial, seeds), "refinement")
     told = report(rows, STRENGTHS, measure, seen, seed=TRANSFER_SEED, gain_db=gain_db)
-    return {"editing_type": editing_type(found), "report": told}
+    return measure, {"editing_type": editing_type(found), "report": told}
 
 
 def save_learned(folder: Path, learned: Learned) -> None:
