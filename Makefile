@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest
 CHAOS := PYTHONPATH=tests $(BIN)/python -m chaos
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-all chaos chaos-report check format train-cars train-cars-on train-faces clean distclean
+.PHONY: help install demo up test test-all chaos chaos-report check format train-cars train-faces clean distclean
 
 help: ## list the targets
 	@echo "editq: an asynchronous job queue for semantic image editing"; echo
@@ -49,14 +49,6 @@ format: install ## let ruff put the code into shape
 
 train-cars: install ## make the bundled model from nothing in training-out/cars: several hours; goes on where it ended
 	$(BIN)/python -m gpu_ops.training.domain cars training-out/cars
-
-train-cars-on: install ## the same, going on from the state kept in training-state/cars
-	@mkdir -p training-out/cars/run
-	@test -e training-out/cars/run/checkpoint.pt || cp training-state/cars/checkpoint.pt training-out/cars/run/
-	$(BIN)/python -m gpu_ops.training.domain cars training-out/cars --until perceptual
-	$(BIN)/python -m gpu_ops.training.generator --data training-out/cars/data --out training-out/cars/run --batch 16 --ranks 2 \
-		--gamma 0.01 --kimg 500 --resume
-	$(BIN)/python -m gpu_ops.training.domain cars training-out/cars --kimg 500
 
 train-faces: install ## the same of the second bundled model, in training-out/faces
 	$(BIN)/python -m gpu_ops.training.domain faces training-out/faces
