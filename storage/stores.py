@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from storage.holdings import Library
+from storage.holdings import Library as Library
 from storage.listening import Listener
 from storage.records import (
     GPU_QUEUE,

@@ -1,7 +1,7 @@
 """`python -m workers.release`: what must be done once per release, before its processes start.
 
-The database is migrated, and the bundled models are put into the object store and the library, as the
-system's. Doing it again changes nothing. It needs no torch.
+The database is migrated, and the bundled models, with their starter vectors, are put into the object store
+and the library, as the system's. Doing it again changes nothing. It needs no torch.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from storage.objects import model_key
 from storage.records import SYSTEM_TENANT, Model, ObjectRef, Part, new_id
 from storage.settings import Settings
 from storage.stores import Objects, Stores, open_stores
+from workers.release_vectors import register_vectors
 
 DESCRIPTION = "model.json"
 EXTRAS = {"card": "card.md", "preview": "preview.png"}  # shown to people; no part of the digest
@@ -30,9 +31,12 @@ def release(settings: Settings, pretrained: Path) -> tuple[Model, ...]:
 
 
 def register_models(stores: Stores, pretrained: Path) -> tuple[Model, ...]:
-    """Every folder with a model.json becomes a model of the system's."""
+    """Every folder with a model.json becomes a model of the system's, with its starter vectors."""
     folders = sorted(path.parent for path in pretrained.glob(f"*/{DESCRIPTION}"))
-    return tuple(register_model(stores, folder) for folder in folders)
+    found = tuple(register_model(stores, folder) for folder in folders)
+    for model, folder in zip(found, folders, strict=True):
+        register_vectors(stores, model, folder)
+    return found
 
 
 def register_model(stores: Stores, folder: Path, tenant_id: str = SYSTEM_TENANT) -> Model:
