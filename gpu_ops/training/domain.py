@@ -2,9 +2,10 @@
 
     python -m gpu_ops.training.domain cars|faces OUT [--until STAGE] [--kimg THOUSANDS] [--ranks N]
 
-Stages, each skipped where its output exists in OUT: data, judge, perceptual, (of faces: identity, smile,)
-generator, annotated, segmenter, bundle. Several hours on two cores, nearly all of them the generator's; it
-may be ended and started again at any time. The figures of a model are `python -m gpu_ops.training.evaluate`.
+Stages, each skipped where its output exists in OUT: data, judge, perceptual, (identity, smile: of faces),
+generator, annotated, segmenter, bundle, (encoder: of faces). Several hours on two cores, nearly all of them
+the generator's; it may be ended and started again at any time. The figures of a model are
+`python -m gpu_ops.training.evaluate`.
 """
 
 import argparse
@@ -33,6 +34,7 @@ from gpu_ops.training.domains import DOMAINS, Domain
 from gpu_ops.training.segmenter import segmenter_for, train_segmenter
 
 READERS = ("identity", "smile")
+ENCODER = "encoder"
 RANKS = (4, 2, 1)  # each divides the batch, so that all ranks have equal shares
 
 
@@ -74,7 +76,7 @@ class Making:
     def stages(self) -> dict[str, tuple[Path, Callable[[], None]]]:
         """Each stage's output and what makes it, in order."""
         readers = {role: self._reader(role) for role in READERS if role in self.domain.roles}
-        return {
+        stages: dict[str, tuple[Path, Callable[[], None]]] = {
             "data": (self.out / "held-out" / "scenes.jsonl", self.data),
             "judge": (self.file("judge"), self.judge),
             "perceptual": (self.file("perceptual"), self.perceptual),
@@ -82,11 +84,19 @@ class Making:
             "generator": (self.file("generator"), self.generator),
             "annotated": (self.out / "annotated.safetensors", self.annotated),
             "segmenter": (self.file("segmenter"), self.segmenter),
-            "bundle": (self.out / "bundle" / DESCRIPTION, self.bundle),
+            "bundle": (self.folder / DESCRIPTION, self.bundle),
         }
+        if ENCODER in self.domain.roles:
+            stages[ENCODER] = (self.folder / self.domain.files[ENCODER], self.encoder)
+        return stages
 
     def file(self, role: str) -> Path:
         return self.out / self.domain.files[role]
+
+    @property
+    def folder(self) -> Path:
+        """Where the finished model is put."""
+        return self.out / "bundle"
 
     @property
     def _renders(self) -> tuple[object, ...]:
@@ -142,11 +152,18 @@ class Making:
         save_network(self.file("segmenter"), segmenter, segmenter.config.as_dict(), half=True)
 
     def bundle(self) -> None:
-        """Put model.json beside copies of the weights, as a bundled model has them."""
-        folder = self.out / "bundle"
-        folder.mkdir(exist_ok=True)
-        for name in self.domain.files.values():
-            shutil.copy(self.out / name, folder / name)
+        """Put model.json beside copies of the weights, as a bundled model has them.
+
+        The encoder is put in once it is there: it is trained on the rest.
+        """
+        self.folder.mkdir(exist_ok=True)
+        files = {
+            role: name
+            for role, name in self.domain.files.items()
+            if role != ENCODER or (self.out / name).exists()
+        }
+        for name in files.values():
+            shutil.copy(self.out / name, self.folder / name)
         scenes = self.domain.scenes
         description = {
             "name": self.domain.name,
@@ -156,11 +173,16 @@ class Making:
                 for index, (name, colour) in enumerate(zip(scenes.PARTS, scenes.COLOURS, strict=True))
             ],
             "groups": {name: list(parts) for name, parts in scenes.GROUPS.items()},
-            "files": self.domain.files,
+            "files": files,
             "description": self.domain.description,
             "license": "the project's own",
         }
-        (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
+        (self.folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
+
+    def encoder(self) -> None:
+        path = self.file(ENCODER)
+        command("gpu_ops.training.encoder", "--model", self.folder, *self._renders, "--out", path)
+        self.bundle()
 
     def untrained_bundle(self) -> Bundle:
         """The trained generator and backbone with a segmenter that knows nothing: enough for inversion."""

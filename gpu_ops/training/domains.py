@@ -121,6 +121,6 @@ DOMAINS = {
         held_out_pictures=2_000,
         kimg=900,
         per_identity=10,
-        roles=(*ROLES, "identity", "smile"),
+        roles=(*ROLES, "identity", "smile", "encoder"),
     ),
 }

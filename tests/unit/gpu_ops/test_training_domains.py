@@ -1,12 +1,14 @@
 """The pipeline of the bundled models: its stages, what is annotated, and the figures it is judged by."""
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from gpu_ops.bundle import read_description
 from gpu_ops.scenes import faces
 from gpu_ops.training.annotate import choose
 from gpu_ops.training.distribution import shares_of
@@ -49,8 +51,22 @@ def test_cars_to_annotate_are_of_the_body_types_in_turn() -> None:
 def test_stages_end_in_a_bundle_of_all_roles() -> None:
     cars, people = (list(Making(DOMAINS[name], Path("out"), 1, 1).stages()) for name in ("cars", "faces"))
     assert cars == ["data", "judge", "perceptual", "generator", "annotated", "segmenter", "bundle"]
-    assert people == [*cars[:3], "identity", "smile", *cars[3:]]
-    assert set(DOMAINS["faces"].files) - set(DOMAINS["cars"].files) == {"identity", "smile"}
+    assert people == [*cars[:3], "identity", "smile", *cars[3:], "encoder"]
+    assert set(DOMAINS["faces"].files) - set(DOMAINS["cars"].files) == {"identity", "smile", "encoder"}
+
+
+def test_a_bundle_takes_up_an_encoder_once_there_is_one(tiny_folder: Path, tmp_path: Path) -> None:
+    making = Making(DOMAINS["faces"], tmp_path, 1, 1)
+    for role in ("generator", "segmenter", "perceptual", "judge", "identity", "smile"):
+        shutil.copy(tiny_folder / "generator.safetensors", making.file(role))
+    making.bundle()
+    assert "encoder" not in read_description(making.folder)["files"]
+    making.file("encoder").write_bytes(b"trained on the bundle")
+    making.bundle()
+    described = read_description(making.folder)
+    assert described["files"] == DOMAINS["faces"].files
+    assert [part["name"] for part in described["parts"]] == list(faces.PARTS)
+    assert all((making.folder / name).is_file() for name in described["files"].values())
 
 
 def test_stages_whose_output_is_there_are_not_made_again(
