@@ -1,7 +1,9 @@
 """Training the bundled perceptual backbone: a SqueezeNet that reads a scene's attributes off its picture.
 
     python -m gpu_ops.training.perceptual --data DIR --out perceptual.safetensors
+    python -m gpu_ops.training.perceptual --out perceptual.safetensors --edit-factor X --invert-factor Y
 
+The second form records factors in a file that is there, and trains nothing.
 Its features must tell apart what people would, so it learns colours, lights, sizes and places of things;
 it never sees a mask. Pictures are spoiled and partly blanked, as the edit's loss will show them.
 """
@@ -116,13 +118,17 @@ def train_backbone(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with pictures.npy and scenes.jsonl")
+    parser.add_argument("--data", type=Path, help="folder with pictures.npy and scenes.jsonl")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--edit-factor", type=float, default=1.0, help="on lambda_rgb of edits; recorded")
     parser.add_argument("--invert-factor", type=float, default=1.0, help="on LPIPS of inversions; recorded")
     options = parser.parse_args()
+    if options.data is None:
+        reader, names = load_reader(options.out)
+        save_backbone(options.out, reader, names, options.edit_factor, options.invert_factor)
+        return
     torch.manual_seed(options.seed)
     names, attributes = read_attributes(options.data / "scenes.jsonl")
     pictures = np.load(options.data / "pictures.npy", mmap_mode="r")
