@@ -133,6 +133,14 @@ class Settings(BaseSettings):
     perceptual_sha256: str | None = Field(
         default=None, pattern=r"^[0-9a-f]{64}$", description="What PERCEPTUAL_WEIGHTS is checked against."
     )
+    inception_weights: str | None = Field(
+        default=None,
+        description="Inception v3 for FID and KID (safetensors, torchvision's layout): a path, or an "
+        "object's key. Unset: `evaluate` reads pictures with the model's own perceptual backbone.",
+    )
+    inception_sha256: str | None = Field(
+        default=None, pattern=r"^[0-9a-f]{64}$", description="What INCEPTION_WEIGHTS is checked against."
+    )
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="How much is logged."

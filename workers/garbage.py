@@ -14,6 +14,7 @@ from itertools import islice
 from storage.retention import CONDEMNED_FOR_S
 from storage.settings import Settings
 from storage.stores import Stores
+from workers.models import OBJECT_PREFIX
 
 LOCK = "garbage"
 LOCK_MARGIN_S = 600.0
@@ -81,10 +82,15 @@ class Garbage:
         retention, seen, marked = self._stores.retention, 0, 0
         for keys in batches(self._stores.objects.list("")):
             # weights that the environment names are in no record
-            unneeded = retention.unneeded(keys) - {self._settings.perceptual_weights}
+            unneeded = retention.unneeded(keys) - self._named()
             retention.mark(unneeded)
             seen, marked = seen + len(keys), marked + len(unneeded)
         log.info("garbage: of %d objects, %d are needed by no record", seen, marked)
+
+    def _named(self) -> set[str]:
+        """Keys of the weights that the environment names."""
+        named = (self._settings.perceptual_weights, self._settings.inception_weights)
+        return {each.removeprefix(OBJECT_PREFIX) for each in named if each is not None}
 
     def collect(self) -> None:
         """Remove what has been marked for the grace period and is still unneeded."""

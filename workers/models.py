@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 SMALL_PX = 64
 NOT_WEIGHTS = frozenset({"preview", "card"})
 OBJECT_PREFIX = "objects:"
-NO_PERCEPTUAL_WEIGHTS = "The perceptual weights that this worker is configured with are not there."
+NO_WEIGHTS = "The {} weights that this worker is configured with are not there."
 log = logging.getLogger(__name__)
 
 
@@ -56,9 +56,7 @@ class Models:
 
     def bundle(self, model: Model) -> "Bundle":
         """The model's networks on this worker's device, and as many CPU threads as serve them best."""
-        import torch
-
-        torch.set_num_threads(cpu_threads(self._settings, model.resolution_px))
+        self.prepare(model.resolution_px)
         if model.digest in self._loaded:
             self._loaded.move_to_end(model.digest)
             return self._loaded[model.digest][0]
@@ -68,6 +66,16 @@ class Models:
         self._loaded[model.digest] = loaded, size
         return loaded
 
+    def prepare(self, resolution_px: int) -> str:
+        """Set the CPU threads that serve a model of this resolution best; the device to work on."""
+        import torch
+
+        torch.set_num_threads(cpu_threads(self._settings, resolution_px))
+        device = self._settings.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        return device
+
     def forgive(self, fault: EditqError) -> None:
         """After running out of memory, hold nothing: the next attempt begins with all there is."""
         if isinstance(fault, OutOfMemory):
@@ -75,15 +83,11 @@ class Models:
             _release_memory()
 
     def _load(self, model: Model) -> "Bundle":
-        import torch
-
         from gpu_ops.bundle import load_bundle
 
-        device = self._settings.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = self.prepare(model.resolution_px)
         log.info("loading the model %s (%s) on %s", model.name, model.digest[:12], device)
-        return load_bundle(self._folder(model), device, self._perceptual_weights())
+        return load_bundle(self.folder(model), device, self._perceptual_weights())
 
     def _make_room(self, size: int) -> None:
         settings = self._settings
@@ -94,7 +98,7 @@ class Models:
             self._loaded.popitem(last=False)
             _release_memory()
 
-    def _folder(self, model: Model) -> Path:
+    def folder(self, model: Model) -> Path:
         """The model's files, fetched where they are missing or not what the digest says."""
         folder = self._settings.cache_dir / "models" / model.digest
         folder.mkdir(parents=True, exist_ok=True)
@@ -114,22 +118,30 @@ class Models:
 
     def _perceptual_weights(self) -> Path | None:
         """The backbone that the environment names, checked; None: the model's own."""
-        named, sha256 = self._settings.perceptual_weights, self._settings.perceptual_sha256
+        settings = self._settings
+        return self._configured("perceptual", settings.perceptual_weights, settings.perceptual_sha256)
+
+    def inception_weights(self) -> Path | None:
+        """Inception v3 for FID and KID, where the environment names it, checked."""
+        settings = self._settings
+        return self._configured("inception", settings.inception_weights, settings.inception_sha256)
+
+    def _configured(self, kind: str, named: str | None, sha256: str | None) -> Path | None:
         if named is None:
             return None
         if named.startswith(OBJECT_PREFIX):
-            return self._fetched(named.removeprefix(OBJECT_PREFIX), sha256)
+            return self._fetched(kind, named.removeprefix(OBJECT_PREFIX), sha256)
         path = Path(named)
         if not path.is_file():
-            raise InternalError(NO_PERCEPTUAL_WEIGHTS)
+            raise InternalError(NO_WEIGHTS.format(kind))
         if sha256 is not None and not _holds(path, sha256):
-            raise InternalError("The perceptual weights are not those whose digest is configured.")
+            raise InternalError(f"The {kind} weights are not those whose digest is configured.")
         return path
 
-    def _fetched(self, key: str, sha256: str | None) -> Path:
+    def _fetched(self, kind: str, key: str, sha256: str | None) -> Path:
         if sha256 is None:
-            raise InternalError("Perceptual weights in the object store need their digest configured too.")
-        folder = self._settings.cache_dir / "perceptual" / sha256
+            raise InternalError(f"The {kind} weights in the object store need their digest configured too.")
+        folder = self._settings.cache_dir / kind / sha256
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / PurePosixPath(key).name
         if not _holds(path, sha256):
@@ -137,7 +149,7 @@ class Models:
             try:
                 _write_whole(path, self._objects.get(ref))
             except OutputNotFound as error:
-                raise InternalError(NO_PERCEPTUAL_WEIGHTS) from error
+                raise InternalError(NO_WEIGHTS.format(kind)) from error
         return path
 
 

@@ -150,10 +150,9 @@ def test_garbage_in_a_bucket_is_collected_too(request: pytest.FixtureRequest, se
 
 
 def test_weights_that_the_environment_names_are_in_no_record_and_stay(stores: Stores) -> None:
-    named, other = (put(stores, model_key("system", "vgg", "3" * 64, f"{n}.pth")).key for n in "ab")
-    garbage(stores, perceptual_weights=named).tidy()
-    assert kept(stores) == {named}
-    assert other != named
+    one, two, _ = (put(stores, model_key("system", "vgg", "3" * 64, f"{n}.pth")).key for n in "abc")
+    garbage(stores, perceptual_weights=f"objects:{one}", inception_weights=f"objects:{two}").tidy()
+    assert kept(stores) == {one, two}
 
 
 def test_outputs_expire_and_go(stores: Stores) -> None:

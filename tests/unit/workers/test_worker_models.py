@@ -99,6 +99,8 @@ def test_configured_perceptual_weights_are_checked_by_digest(trial: Trial, tmp_p
     fetched = found("objects:system/backbones/squeezenet.pth", digest)
     assert fetched is not None
     assert fetched.read_bytes() == data
+    inception = Settings(data_dir=tmp_path, inception_weights=str(path), inception_sha256=digest)
+    assert Models(trial.stores.objects, inception).inception_weights() == path
     for weights, sha256 in ((str(path), "0" * 64), (str(tmp_path / "none"), digest)):
         with pytest.raises(InternalError):
             found(weights, sha256)
