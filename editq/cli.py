@@ -13,6 +13,7 @@ from editq import embedded
 from editq.cli_jobs import jobs
 from editq.cli_models import models
 from editq.cli_operators import queues, workers
+from editq.cli_vectors import vectors
 from editq.demo import demo
 from editq.folder import AlreadyRunning, DataFolder
 from editq.processes import Interrupted
@@ -83,7 +84,7 @@ Ctrl-C stops it.
 """
 
 
-for command in (demo, jobs, models, queues, workers):
+for command in (demo, jobs, models, queues, vectors, workers):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -24,11 +24,13 @@ from typing import Any, Literal, Self
 import httpx
 from httpx_sse import EventSource
 
+from editq.client_vectors import VectorCalls
 from editq.problems import check, plain_errors
 from storage.errors import EditqError, NotFound, Unavailable
 from storage.specs import EditSpec, InvertSpec, JobOptions, SampleSpec
 
 JSON = dict[str, Any]
+_PAGE = 100  # items that a list gives at once, at most
 _POLL_S = 20.0  # one long poll; the service may answer earlier
 _SILENCE_S = 5.0  # of an event stream, after which the job is asked for
 _PAUSE_S, _LONGEST_PAUSE_S = 0.25, 5.0  # between two tries of one request
@@ -43,7 +45,7 @@ class ServerEvent:
     data: JSON
 
 
-class Client:
+class Client(VectorCalls):
     """Every method may raise EditqError. Safe to share between threads."""
 
     def __init__(
@@ -110,19 +112,7 @@ class Client:
         self, *, status: str | None = None, kind: str | None = None, limit: int | None = None
     ) -> Iterator[JSON]:
         """Newest first; all of them unless there is a limit. Pages are fetched as they are needed."""
-        asked = {"status": status, "kind": kind, "limit": min(limit or 100, 100)}
-        params = {name: value for name, value in asked.items() if value is not None}
-        found = 0
-        while True:
-            page = self._json("GET", "/v1/jobs", params=params)
-            for job in page["items"]:
-                if found == limit:
-                    return
-                found += 1
-                yield job
-            if page["next_cursor"] is None or found == limit:
-                return
-            params["cursor"] = page["next_cursor"]
+        return self._pages("/v1/jobs", {"status": status, "kind": kind}, limit)
 
     def get(self, job_id: str, *, wait_s: float = 0.0) -> JSON:
         """The job as it is; with `wait_s`, as soon as it has ended or so much time has passed."""
@@ -253,6 +243,21 @@ class Client:
                     raise
             time.sleep(wait_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def _pages(self, path: str, asked: Mapping[str, Any], limit: int | None) -> Iterator[JSON]:
+        """The items of a list, page after page."""
+        params = {name: value for name, value in asked.items() if value is not None}
+        params["limit"], found = min(limit or _PAGE, _PAGE), 0
+        while True:
+            page = self._json("GET", path, params=params)
+            for item in page["items"]:
+                if found == limit:
+                    return
+                found += 1
+                yield item
+            if page["next_cursor"] is None or found == limit:
+                return
+            params["cursor"] = page["next_cursor"]
 
     def _json(self, method: str, path: str, **arguments: Any) -> JSON:
         answer = self._request(method, path, **arguments)

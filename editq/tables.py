@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from editq.live import describe
@@ -24,13 +25,22 @@ def jobs_table(jobs: Iterable[JSON], now: datetime | None = None) -> Table:
 
 def job_table(job: JSON) -> Table:
     """One job, a line for each thing that there is to say of it."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in _lines(job):
-        if value not in (None, "", [], {}):
-            table.add_row(name, str(value))
+    return _lines_table(_lines(job))
+
+
+def vectors_table(vectors: Iterable[JSON], now: datetime | None = None) -> Table:
+    table = _table("id", "name", "model", "type", "made")
+    table.add_column("tags", overflow="fold")
+    for vector in vectors:
+        made = "bundled" if vector["tenant"] == "system" else _ago(vector["created_at"], now or _now())
+        row = (vector["id"], vector["name"], vector["model"], vector["editing_type"], made)
+        table.add_row(*map(escape, row), escape(", ".join(vector["tags"])))
     return table
+
+
+def vector_table(vector: JSON) -> Table:
+    """One vector, a line for each thing that there is to say of it."""
+    return _lines_table(_vector_lines(vector))
 
 
 def queues_table(queues: Iterable[JSON], now: datetime | None = None) -> Table:
@@ -57,6 +67,16 @@ def _table(*columns: str) -> Table:
     table = Table(box=box.SIMPLE, pad_edge=False, header_style="dim")
     for column in columns:
         table.add_column(column, no_wrap=True)
+    return table
+
+
+def _lines_table(lines: Iterable[tuple[str, Any]]) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in lines:
+        if value not in (None, "", [], {}):
+            table.add_row(escape(name), escape(str(value)))
     return table
 
 
@@ -92,6 +112,29 @@ def _lines(job: JSON) -> Iterable[tuple[str, Any]]:
     yield "error", f"{error.get('code')}: {error.get('detail')}" if error else None
     yield from ((name, value) for name, value in job["result"].items() if name != "model")
     yield "outputs", ", ".join(job["outputs"]) or ("expired" if job["outputs_expired_at"] else None)
+
+
+def _vector_lines(vector: JSON) -> Iterable[tuple[str, Any]]:
+    report = vector["report"] or {}
+    low, high = report.get("recommended") or (None, None)
+    yield "id", vector["id"]
+    yield "name", vector["name"]
+    yield "editing type", vector["editing_type"]
+    yield "tags", ", ".join(vector["tags"])
+    yield "model", f"{vector['model']} ({vector['model_digest'][:12]})"
+    yield "parts", ", ".join(vector["q_edit"])
+    yield "owner", "bundled" if vector["tenant"] == "system" else None
+    yield "learned by job", vector["job_id"]
+    yield "made", vector["created_at"]
+    yield "strengths", None if low is None else f"{low} to {high} recommended"
+    yield "refinement", "advised" if report.get("refinement_advised") else None
+    plain = {name: value for name, value in vector["facts"].items() if not isinstance(value, dict | list)}
+    yield from plain.items()
+    yield "files", ", ".join(vector["files"])
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _ago(moment: str, now: datetime) -> str:
