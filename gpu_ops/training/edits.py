@@ -54,15 +54,12 @@ def exact_edits(domain: str, first_seed: int, count: int, size_px: int) -> Exact
     while len(rows) < count:
         scene = scenes.sample_scene(seed)
         seed += 1
-        after = edited(scene)
-        if after is not None:
-            rows.append((*scenes.render(scene, size_px), scenes.render(after, size_px)[1]))
+        changed = edited(scene)
+        if changed is not None:
+            rows.append((*scenes.render(scene, size_px), scenes.render(changed, size_px)[1]))
     q_edit = tuple(scenes.PARTS.index(part) for part in scenes.GROUPS[group])
-    return ExactEdits(
-        *(np.stack(column) for column in zip(*rows, strict=True)),
-        q_edit=q_edit,
-        own_from=DOMAINS[domain].own_from,
-    )
+    pictures, before, after = (np.stack(column) for column in zip(*rows, strict=True))
+    return ExactEdits(pictures, before, after, q_edit, DOMAINS[domain].own_from)
 
 
 def with_larger_wheels(scene: cars.Scene) -> cars.Scene | None:

@@ -8,6 +8,7 @@ NAME.json (name, editing_type, tags, q_edit, facts, report) and NAME.before.png,
 """
 
 import argparse
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,12 +37,13 @@ PRESET = "editq"
 
 @dataclass(frozen=True)
 class How:
-    """How starters are learned; samples are those of the transfer report."""
+    """How starters are learned; samples are those of the transfer report; the digest pins the weights."""
 
     sources: int | None = None
     inversion_steps: int = 500
     steps: int = 100
     samples: int = 32
+    generator_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def learn_starter(bundle: Bundle, starter: Starter, how: How) -> Learned:
     example = show(bundle, inverted.w_plus[:1], delta_w)
     measure, reported = _reported(bundle, delta_w, q_edit, example, how.samples)
     facts = {
+        "generator_sha256": how.generator_sha256,
         "preset": PRESET,
         "steps": how.steps,
         "inversion_steps": how.inversion_steps,
@@ -152,11 +155,13 @@ def main() -> None:
     unknown = set(options.only) - {starter.name for starter in starters}
     if unknown:
         parser.error(f"no starter is called {', '.join(sorted(unknown))}")
+    generator = options.bundle / bundle.description["files"]["generator"]
+    how = How(options.sources, generator_sha256=hashlib.sha256(generator.read_bytes()).hexdigest())
     for starter in starters:
         left = out / f"{file_stem(starter.name)}.json"
         if (options.only and starter.name not in options.only) or (left.exists() and not options.again):
             continue
-        learned = learn_starter(bundle, starter, How(sources=options.sources))
+        learned = learn_starter(bundle, starter, how)
         save_learned(out, learned)
         told = learned.about["report"]
         print(json.dumps({"name": starter.name, "recommended": told["recommended"]}), flush=True)

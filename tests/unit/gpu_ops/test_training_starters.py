@@ -107,7 +107,9 @@ def few_parts(tiny: Bundle, monkeypatch: pytest.MonkeyPatch) -> Bundle:
 def test_a_learned_starter_tells_what_it_does_and_how_it_was_made(few_parts: Bundle, tmp_path: Path) -> None:
     larger = next(each for each in ALL if each.name == "larger wheels")
     starter = replace(larger, domain="few")
-    learned = learn_starter(few_parts, starter, How(sources=2, inversion_steps=2, steps=6, samples=1))
+    learned = learn_starter(
+        few_parts, starter, How(2, inversion_steps=2, steps=6, samples=1, generator_sha256="5ha")
+    )
     save_learned(tmp_path, learned)
     delta_w, about = load_vector(tmp_path / "larger-wheels.safetensors")
     assert delta_w.dtype == torch.float32
@@ -117,7 +119,7 @@ def test_a_learned_starter_tells_what_it_does_and_how_it_was_made(few_parts: Bun
     assert about["tags"] == ["starter", "wheels"]
     assert set(about) == {"name", "model", "editing_type", "tags", "q_edit", "facts", "report"}
     assert [row["seed"] for row in about["facts"]["sources"]] == list(starter.seeds[:2])
-    assert len(about["facts"]["metrics"]) == 2
+    assert (len(about["facts"]["metrics"]), about["facts"]["generator_sha256"]) == (2, "5ha")
     assert about["report"]["samples"] == 1
     assert json.loads((tmp_path / "larger-wheels.json").read_text()) == about
     before, after = (
