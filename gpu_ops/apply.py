@@ -49,11 +49,21 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Optimised:
+    """delta_w [1, L, D] as optimisation left it, and after how many steps."""
+
+    delta_w: torch.Tensor
+    steps: int
+
+
+@dataclass(frozen=True)
 class Applied:
     """One picture with vectors applied.
 
-    delta_w       [1, L, D] float32: the vectors' sum, or what optimisation made of it
-    way, why      how it came about, and what for
+    delta_w    [1, L, D] float32: the vectors' sum, or what optimisation made of it
+    picture    uint8 [H, W, 3]; mask uint8 [H, W]
+    way, why   how it came about, and what for
+    optimised  what optimisation came to, whether or not it was taken; None where there was none
     """
 
     delta_w: torch.Tensor
@@ -62,6 +72,11 @@ class Applied:
     way: Way
     why: str
     figures: dict[str, Any]
+    optimised: Optimised | None = None
+
+    @property
+    def steps(self) -> int:
+        return 0 if self.optimised is None else self.optimised.steps
 
 
 def choose(leak_db: float, gain_db: float | None) -> tuple[Way, str]:
@@ -89,40 +104,43 @@ def apply(
     plan: Plan,
     *,
     before: View | None = None,
+    found: Optimised | None = None,
     resume: State | None = None,
 ) -> Steps[Applied]:
     """Apply the vectors' sum delta_w [L, D] (None: every strength is 0) to one code w_plus [1, L, D].
 
     q_edit  part ids that the vectors are about
     before  how w_plus looks, where that is known already
+    found   what optimisation came to, where an earlier attempt has done it
 
     Yields Progress after each step of optimisation, or once; early when sent True. Whatever the way, the
     rest of the picture is no further from what it was than by the vectors alone.
     Raises ShapeError, NonFiniteError.
     """
     before = before or look(bundle, w_plus)
-    total = torch.zeros_like(w_plus) if delta_w is None else delta_w.to(w_plus)[None]
-    applied = look(bundle, w_plus if delta_w is None else w_plus + total)
+    vectors = torch.zeros_like(w_plus) if delta_w is None else delta_w.to(w_plus)[None]
+    applied = before if delta_w is None else look(bundle, w_plus + vectors)
     outside = outside_of(before.masks[0], applied.masks[0], q_edit)
     vector_db = leak_db(before.pictures[0], applied.pictures[0], outside)
     way, why = _way(plan, delta_w, vector_db)
     if way == "optimisation" and np.array_equal(before.masks, applied.masks):
         way, why = "vector", f"{why}; the vectors change no part here that could be optimised for"
-    shown = applied
+    total, shown = vectors, applied
     if way == "vector":
+        found = None
         yield Progress(1, 1, preview=lambda: applied.pictures)
     else:
-        found = yield from _optimise(bundle, w_plus, total, applied, q_edit, plan, way, resume)
-        refined = look(bundle, w_plus + found)
-        if torch.equal(found, total) or leak_db(before.pictures[0], refined.pictures[0], outside) < vector_db:
-            way, why = "vector", f"{why}; {way} would have changed more of the rest"
-        else:
-            total, shown = found, refined
+        if found is None:
+            found = yield from _optimise(bundle, w_plus, vectors, applied, q_edit, plan, way, resume)
+        total, shown = found.delta_w, look(bundle, w_plus + found.delta_w)
+        if torch.equal(total, vectors) or leak_db(before.pictures[0], shown.pictures[0], outside) < vector_db:
+            why = f"{why}; {way} would have changed more of the rest"
+            way, total, shown = "vector", vectors, applied
     figures = {
         "psnr_outside_vector_db": vector_db,
         **leak(bundle, before.pictures[0], shown.pictures[0], outside),
     }
-    return Applied(total, shown.pictures[0], shown.masks[0], way, why, figures)
+    return Applied(total, shown.pictures[0], shown.masks[0], way, why, figures, found)
 
 
 def _way(plan: Plan, delta_w: torch.Tensor | None, vector_db: float) -> tuple[Way, str]:
@@ -142,22 +160,13 @@ def _optimise(
     plan: Plan,
     way: Way,
     resume: State | None,
-) -> Steps[torch.Tensor]:
-    """The delta_w [1, L, D] that asks for the mask which the vectors gave, refined or from scratch."""
-    buffer_px, lr = plan.buffer_px, plan.lr
+) -> Steps[Optimised]:
+    """Ask for the mask which the vectors gave, on from their delta_w [1, L, D] or from scratch."""
+    how: dict[str, Any] = {"lr": plan.lr, "resume": resume}
     if way == "refinement":
-        refined = yield from refine(
-            bundle,
-            w_plus,
-            delta_w,
-            q_edit,
-            steps=plan.refine_steps,
-            lr=lr,
-            buffer_px=buffer_px,
-            resume=resume,
-        )
-        return refined.delta_w
-    objective = objective_of(bundle, w_plus, applied.masks, q_edit, weigh(bundle), buffer_px)
-    start = torch.zeros_like(w_plus)
-    descent = yield from descend(objective, start, steps=plan.steps, lr=lr, resume=resume)
-    return descent.best
+        how |= {"steps": plan.refine_steps, "buffer_px": plan.buffer_px}
+        refined = yield from refine(bundle, w_plus, delta_w, q_edit, **how)
+        return Optimised(refined.delta_w, refined.steps)
+    objective = objective_of(bundle, w_plus, applied.masks, q_edit, weigh(bundle), plan.buffer_px)
+    descent = yield from descend(objective, torch.zeros_like(w_plus), steps=plan.steps, **how)
+    return Optimised(descent.best, descent.step)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from gpu_ops.bundle import Bundle
-from gpu_ops.change import Change, changes
+from gpu_ops.change import Change, Measure, changes
 from gpu_ops.errors import ShapeError
 from gpu_ops.refine import View, look
 from gpu_ops.vectors import Use, compose
@@ -74,3 +74,14 @@ def _parts_that_differ(example: Example, part_count: int) -> tuple[int, ...]:
     order = np.argsort(-held, kind="stable")
     needed = int(np.searchsorted(held[order].cumsum(), MOST * held.sum())) + 1
     return tuple(sorted(order[:needed].tolist()))
+
+
+def seen_change(bundle: Bundle, example: Example, measure: Measure | None) -> dict[str, float]:
+    """How much of a change the example shows, by segmenter and, where there is one, judge."""
+    if measure is None:
+        return {}
+    seen = {"segmenter": measure.of(example.before.masks[0], example.after.masks[0])}
+    if bundle.judge is not None:
+        judged = bundle.judge.predict(np.concatenate([example.before.pictures, example.after.pictures]))
+        seen["judge"] = measure.of(judged[0], judged[1])
+    return seen

@@ -47,6 +47,7 @@ from storage.mask_specs import (
 from storage.masks import Groups, Mask, resolve_parts
 from storage.records import Part
 from storage.specs import EditSpec
+from storage.vector_specs import Target
 
 NO_MASKS: Mapping[str, Mask] = MappingProxyType({})
 FIELD = "mask_operations"
@@ -97,7 +98,7 @@ def copied_masks(operations: Iterable[MaskOperation], *, field: str = FIELD) -> 
 
 
 def edited_parts(
-    spec: EditSpec, old: Mask, new: Mask, parts: Sequence[Part], groups: Groups
+    spec: EditSpec | Target, old: Mask, new: Mask, parts: Sequence[Part], groups: Groups
 ) -> tuple[int, ...]:
     """What an edit is about: its q_edit, else the parts that its operations name, else those that change."""
     if spec.q_edit:

@@ -26,7 +26,13 @@ from storage.options import DEFAULT_OPTIONS as DEFAULT_OPTIONS
 from storage.options import JobOptions as JobOptions
 from storage.options import ModelName, Seed, Spec, Steps
 from storage.options import Webhook as Webhook
-from storage.vector_specs import Losses
+from storage.training_specs import (
+    EvaluateSpec,
+    SuggestAnnotationsSpec,
+    TrainGeneratorSpec,
+    TrainSegmenterSpec,
+)
+from storage.vector_specs import ApplySpec, LearnVectorSpec, Losses
 
 
 class SampleSpec(Spec):
@@ -87,5 +93,27 @@ class EditSpec(Losses, Spec):
         return self
 
 
-JobSpec = Annotated[SampleSpec | InvertSpec | EditSpec, Field(discriminator="kind")]
+JobSpec = Annotated[
+    SampleSpec
+    | InvertSpec
+    | EditSpec
+    | LearnVectorSpec
+    | ApplySpec
+    | TrainSegmenterSpec
+    | SuggestAnnotationsSpec
+    | TrainGeneratorSpec
+    | EvaluateSpec,
+    Field(discriminator="kind"),
+]
+Kind = Literal[
+    "sample",
+    "invert",
+    "edit",
+    "learn_vector",
+    "apply",
+    "train_segmenter",
+    "suggest_annotations",
+    "train_generator",
+    "evaluate",
+]
 JOB_SPEC: TypeAdapter[JobSpec] = TypeAdapter(JobSpec)

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from storage.inversion_specs import Inverting
 from storage.mask_specs import Identifier, MaskOperation, PartName, Strict
 from storage.options import LearningRate, ModelName, Seed, Spec, Steps, Weight
 from storage.vector_names import EditingType, Tags, VectorId, VectorName
@@ -69,6 +70,12 @@ class Point(Strict):
     def given(self) -> int:
         return sum(member is not None for member in (self.image, self.inversion, self.seed))
 
+    @property
+    def one(self) -> "OnePoint":
+        """This point alone, whatever else is asked."""
+        members = {name: getattr(self, name) for name in Point.model_fields}
+        return OnePoint(**members)
+
 
 class OnePoint(Point):
     @model_validator(mode="after")
@@ -125,11 +132,22 @@ class LearnVectorSpec(Losses, Point, Spec):
     kind: Literal["learn_vector"] = "learn_vector"
     model: ModelName = "cars"
     inversion_steps: Steps = Field(default=500, description="Used for each picture given as an image.")
+    inverting: Inverting = Field(default=Inverting(), description="Used for each picture given as an image.")
     targets: Annotated[tuple[Target, ...], Field(min_length=1, max_length=16)]
     transfer_samples: Annotated[int, Field(ge=0, le=128)] = Field(
         default=32, description="Fresh samples that the transfer report is measured on; 0: no report."
     )
     transfer_seed: Seed = Field(default=1_000_000, description="Sample i of the report is of seed + i.")
+
+    @property
+    def points(self) -> tuple[OnePoint, ...]:
+        """Every point whose code is needed."""
+        first = (self.one,) if self.given else ()
+        after = [target.after for target in self.targets if target.after is not None]
+        paired = [
+            point for target in self.targets for pair in target.pairs for point in (pair.before, pair.after)
+        ]
+        return (*first, *after, *paired)
 
     @model_validator(mode="after")
     def _first_point(self) -> "LearnVectorSpec":
@@ -161,6 +179,7 @@ class ApplySpec(Point, Spec):
     model: ModelName = "cars"
     inputs: Annotated[tuple[OnePoint, ...], Field(max_length=32)] = ()
     inversion_steps: Steps = Field(default=500, description="Used for each picture given as an image.")
+    inverting: Inverting = Field(default=Inverting(), description="Used for each picture given as an image.")
     vectors: Annotated[tuple[VectorUse, ...], Field(min_length=1, max_length=32)]
     sweep: Annotated[tuple[Factor, ...], Field(min_length=1, max_length=16)] = Field(
         default=(1.0,), description="Factors on all strengths: a picture and a mask for each."
@@ -181,8 +200,13 @@ class ApplySpec(Point, Spec):
     )
 
     @property
-    def points(self) -> tuple[Point, ...]:
-        return self.inputs or (self,)
+    def points(self) -> tuple[OnePoint, ...]:
+        return self.inputs or (self.one,)
+
+    @property
+    def way(self) -> Mode:
+        """The mode asked for, or what the steps asked for make it."""
+        return self.mode or ("refinement" if self.refine_steps else "vector")
 
     @model_validator(mode="after")
     def _one_form(self) -> "ApplySpec":

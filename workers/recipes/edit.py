@@ -12,16 +12,17 @@ from gpu_ops.edit import EditResult, edit
 from gpu_ops.invert import invert
 from gpu_ops.picture import Picture
 from gpu_ops.progress import State, Steps
-from storage.errors import InvalidInput, MaskUnchanged
+from storage.errors import MaskUnchanged
 from storage.mask_operations import apply_operations, copied_masks, edited_parts
-from storage.records import Model, Status
+from storage.records import Model
 from storage.specs import EditSpec
-from storage.vector_specs import Losses
 from workers.attempt import Attempt, Saved
 from workers.recipe import Recipe
 from workers.recipes.inputs import find_model, read_mask, read_picture
-from workers.recipes.outputs import DELTA_W, W_PLUS, Outputs, read_tensor
+from workers.recipes.inversions import read_code
+from workers.recipes.outputs import DELTA_W, W_PLUS, Outputs
 from workers.recipes.stages import resumed, stage
+from workers.recipes.weighing import losses_of
 
 INVERT, EDIT = "invert", "edit"
 DIFFERENCE_GAIN = 3
@@ -75,24 +76,13 @@ def _load(attempt: Attempt) -> EditTask:
         model=model,
         bundle=attempt.models.bundle(model),
         picture=read_picture(attempt, spec.image, model.resolution_px) if spec.image else None,
-        w_plus=_read_inversion(attempt, spec.inversion, model) if spec.inversion else None,
+        w_plus=read_code(attempt, spec.inversion, model).w_plus if spec.inversion else None,
         mask=read_mask(attempt, spec.mask, model) if spec.mask else None,
         copied={
             image_id: read_mask(attempt, image_id, model, field=field)
             for image_id, field in copied_masks(spec.mask_operations).items()
         },
     )
-
-
-def _read_inversion(attempt: Attempt, job_id: str, model: Model) -> torch.Tensor:
-    """The code [1, L, D] that an earlier job left: of a sample its first, of an edit the edited one."""
-    job = attempt.stores.jobs.get(attempt.job.tenant_id, job_id)
-    if job.status is not Status.SUCCEEDED:
-        raise InvalidInput(f"Job {job_id} has not succeeded.", field="inversion", expected="a succeeded job")
-    if job.result.get("model_digest") != model.digest:
-        raise InvalidInput(f"Job {job_id} was made with another version of the model.", field="inversion")
-    w_plus = read_tensor(attempt, job, W_PLUS)[:1]
-    return w_plus + read_tensor(attempt, job, DELTA_W)[:1] if job.kind == EDIT else w_plus
 
 
 def _operate(task: EditTask, resume: State | None) -> Steps[EditOutcome]:
@@ -112,11 +102,6 @@ def _operate(task: EditTask, resume: State | None) -> Steps[EditOutcome]:
     )
     edited = yield from stage(EDIT, steps, done=first, total=first + spec.steps, carry=start.carried())
     return EditOutcome(start, target, q_edit, edited)
-
-
-def losses_of(spec: Losses) -> dict[str, Any]:
-    """What gpu_ops.edit.edit is told of how to optimise."""
-    return {name: getattr(spec, name) for name in Losses.model_fields}
 
 
 def _find_code(task: EditTask, resume: State | None, *, total: int) -> Steps[Start]:

@@ -1,6 +1,7 @@
 """What jobs leave behind: pictures, masks and tensors that say where they come from."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -22,8 +23,9 @@ W_PLUS, DELTA_W = "w_plus.safetensors", "delta_w.safetensors"
 class Outputs:
     """Writes the outputs of one attempt, each with its provenance."""
 
-    def __init__(self, attempt: Attempt, model: Model) -> None:
-        self._attempt, self._model = attempt, model
+    def __init__(self, attempt: Attempt, model: Model, vectors: Sequence[str] = ()) -> None:
+        """vectors: ids of those that are in the outputs."""
+        self._attempt, self._model, self._vectors = attempt, model, list(vectors)
 
     def provenance(self, seed: int | None = None) -> dict[str, Any]:
         job = self._attempt.job
@@ -32,6 +34,7 @@ class Outputs:
             "model_digest": self._model.digest,
             "spec": job.spec,
             "seed": seed,
+            "vectors": self._vectors,
             "code_version": code_version(),
             "job_id": job.id,
             "attempt": job.attempt,
@@ -45,10 +48,14 @@ class Outputs:
         text = {"editq": json.dumps(self.provenance(seed))}
         self._attempt.put(name, encode_mask(mask, self._model.parts, text), "image/png")
 
-    def tensor(self, file: str, tensor: torch.Tensor) -> None:
-        """The tensor's name inside the file is the file's, less its suffix."""
-        name = file.removesuffix(".safetensors")
+    def tensor(self, file: str, tensor: torch.Tensor, *, name: str | None = None) -> None:
+        """The tensor's name inside the file is by default the file's, less its suffix."""
+        name = name or file.removesuffix(".safetensors")
         self._attempt.put(file, save({name: tensor.detach().cpu().contiguous()}), TENSORS)
+
+    def tensors(self, file: str, tensors: dict[str, torch.Tensor]) -> None:
+        named = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        self._attempt.put(file, save(named), TENSORS)
 
     def json(self, name: str, members: dict[str, Any]) -> None:
         self._attempt.put(name, json.dumps(plain(members), indent=1).encode(), "application/json")

@@ -1,10 +1,26 @@
 """Which recipe a kind of job has."""
 
 from workers.recipe import AnyRecipe
-from workers.recipes import edit, invert, sample
+from workers.recipes import (
+    apply,
+    edit,
+    evaluate,
+    invert,
+    learn_vector,
+    sample,
+    suggest_annotations,
+    train_generator,
+    train_segmenter,
+)
 
 RECIPES: dict[str, AnyRecipe] = {
     "sample": sample.RECIPE,
     "invert": invert.RECIPE,
     "edit": edit.RECIPE,
+    "learn_vector": learn_vector.RECIPE,
+    "apply": apply.RECIPE,
+    "train_segmenter": train_segmenter.RECIPE,
+    "suggest_annotations": suggest_annotations.RECIPE,
+    "train_generator": train_generator.RECIPE,
+    "evaluate": evaluate.RECIPE,
 }

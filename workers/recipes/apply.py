@@ -1,0 +1,220 @@
+"""apply: vectors of the library applied to pictures, inversions and samples, once or in a sweep."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load
+
+from gpu_ops.apply import Applied, Optimised, Plan, apply
+from gpu_ops.bundle import Bundle
+from gpu_ops.filmstrip import filmstrip
+from gpu_ops.picture import Picture
+from gpu_ops.progress import State, Steps
+from gpu_ops.refine import View, look
+from gpu_ops.vectors import Use, combine
+from storage.amounts import strength_for
+from storage.errors import InvalidInput
+from storage.masks import resolve_parts
+from storage.records import Kept, Model, Vector
+from storage.vector_specs import REFINE_STEPS, ApplySpec, OnePoint, VectorUse
+from workers.attempt import Attempt, Saved
+from workers.recipe import Recipe
+from workers.recipes.course import Course
+from workers.recipes.inputs import find_model
+from workers.recipes.inversions import TUNED, Inverted, Search, kept_inversion
+from workers.recipes.outputs import DELTA_W, W_PLUS, Outputs
+from workers.recipes.points import (
+    Points,
+    find_codes,
+    inversion_facts,
+    inversion_steps,
+    read_points,
+    steps_to_find,
+)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A vector to apply: its record, delta_w [L, D], and the strength given, or that of an amount given."""
+
+    vector: Vector
+    delta_w: torch.Tensor
+    strength: float
+    amount: str | None
+
+
+@dataclass(frozen=True)
+class ApplyTask:
+    """q_edit: part ids that the vectors are about, together."""
+
+    spec: ApplySpec
+    model: Model
+    bundle: Bundle
+    points: Points
+    chosen: tuple[Chosen, ...]
+    q_edit: tuple[int, ...]
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One point: its code, how that looks, and what became of it at each factor of the sweep."""
+
+    point: OnePoint
+    code: Inverted
+    before: View
+    applied: list[Applied]
+
+
+def _load(attempt: Attempt) -> ApplyTask:
+    spec, model = attempt.spec, find_model(attempt)
+    assert isinstance(spec, ApplySpec)
+    bundle = attempt.models.bundle(model)
+    chosen = tuple(_read(attempt, use, model, index) for index, use in enumerate(spec.vectors))
+    names = [name for each in chosen for name in each.vector.q_edit]
+    q_edit = resolve_parts(names, model.parts, model.groups, field="vectors")
+    points = read_points(attempt, spec.points, model, bundle, steps=spec.inversion_steps, how=spec.inverting)
+    return ApplyTask(spec, model, bundle, points, chosen, q_edit, _plan(spec, chosen))
+
+
+def _read(attempt: Attempt, use: VectorUse, model: Model, index: int) -> Chosen:
+    vector = attempt.stores.library.get_vector(attempt.job.tenant_id, use.vector)
+    if vector.model_digest != model.digest:
+        detail = f"Vector {vector.id} was made with another model, or another version of it."
+        raise InvalidInput(detail, field=f"vectors.{index}.vector")
+    delta_w = load(attempt.stores.objects.get(vector.files["delta_w"]))["delta_w"]
+    strength = 1.0 if use.strength is None else use.strength
+    if use.amount is not None:
+        strength = strength_for(use.amount, vector.report, field=f"vectors.{index}.amount")
+    return Chosen(vector, delta_w, strength, use.amount)
+
+
+def _plan(spec: ApplySpec, chosen: tuple[Chosen, ...]) -> Plan:
+    """Of several vectors' reports, the one that promises least of refinement counts."""
+    told = [each.vector.report.get("refinement", {}).get("gain_db") for each in chosen]
+    gains = [gain for gain in told if gain is not None]
+    return Plan(
+        mode=spec.way,
+        refine_steps=spec.refine_steps or REFINE_STEPS,
+        steps=spec.steps,
+        lr=spec.lr,
+        buffer_px=spec.buffer_px,
+        gain_db=min(gains) if gains else None,
+    )
+
+
+def _operate(task: ApplyTask, resume: State | None) -> Steps[list[Strip]]:
+    spec, bundle = task.spec, task.bundle
+    found = steps_to_find(task.points)
+    course = Course(found + len(spec.points) * len(spec.sweep) * task.plan.most_steps, resume)
+    codes = yield from find_codes(course, task.points, bundle)
+    strips = []
+    for row, point in enumerate(spec.points):
+        code = codes[point]
+        before, applied = look(code.bundle(bundle), code.w_plus), []
+        for column in range(len(spec.sweep)):
+            applied.append((yield from _apply(task, course, code, before, row, column)))
+        strips.append(Strip(point, code, before, applied))
+    return strips
+
+
+def _apply(
+    task: ApplyTask, course: Course, code: Inverted, before: View, row: int, column: int
+) -> Steps[Applied]:
+    """One point at one factor of the sweep."""
+    name, steps_name = f"apply_{row}_{column}", f"steps_{row}_{column}"
+    factor, most, w_plus = task.spec.sweep[column], task.plan.most_steps, code.w_plus
+    uses = [Use(each.delta_w, factor * each.strength, each.vector.id) for each in task.chosen]
+    known, steps = course.known(name), course.known(steps_name)
+    found = None
+    if known is not None and steps is not None:
+        found = Optimised(known.to(w_plus), int(steps))
+    run = apply(
+        code.bundle(task.bundle),
+        w_plus,
+        combine(uses, w_plus),
+        task.q_edit,
+        task.plan,
+        before=before,
+        found=found,
+        resume=course.resumed(name),
+    )
+    applied = yield from course.run(name, run, most)
+    if applied.optimised is not None:
+        course.keep(name, applied.optimised.delta_w)
+        course.keep(steps_name, torch.tensor(applied.steps))
+    return applied
+
+
+def _save(attempt: Attempt, task: ApplyTask, strips: list[Strip]) -> Saved:
+    outputs = Outputs(attempt, task.model, vectors=[each.vector.id for each in task.chosen])
+    outputs.tensor(W_PLUS, torch.cat([strip.code.w_plus for strip in strips]))
+    if len(strips) == 1 and strips[0].code.weights is not None:
+        outputs.tensors(TUNED, strips[0].code.weights)
+    changes = [torch.cat([each.delta_w for each in strip.applied]) for strip in strips]  # [S, L, D] each
+    outputs.tensor(DELTA_W, torch.stack(changes))
+    for row, strip in enumerate(strips):
+        _save_strip(outputs, task, strip, row)
+    pictures = [_told(task, strip) for strip in strips]
+    steps = inversion_steps({strip.point: strip.code for strip in strips}.values())
+    steps += sum(each.steps for strip in strips for each in strip.applied)
+    facts = outputs.facts(task.bundle, steps=steps, **_figures(task), inputs=pictures)
+    outputs.json("provenance.json", outputs.provenance() | {"result": facts})
+    return Saved(attempt.outputs, facts, _kept(attempt, task, strips))
+
+
+def _kept(attempt: Attempt, task: ApplyTask, strips: list[Strip]) -> Kept:
+    """The inversion of an only picture, which lies in the outputs as one."""
+    given = [task.points[strip.point] for strip in strips]
+    if len(given) != 1 or not isinstance(given[0], Search):
+        return Kept()
+    kept = kept_inversion(attempt, given[0], strips[0].code)
+    shown = {
+        "inverted": attempt.outputs["inverted_000.png"],
+        "mask": attempt.outputs["inverted_mask_000.png"],
+    }
+    return Kept(inversions=tuple(replace(each, files=each.files | shown) for each in kept.inversions))
+
+
+def _save_strip(outputs: Outputs, task: ApplyTask, strip: Strip, row: int) -> None:
+    seed = strip.point.seed
+    outputs.picture(f"inverted_{row:03d}.png", strip.before.pictures[0], seed=seed)
+    outputs.mask(f"inverted_mask_{row:03d}.png", strip.before.masks[0], seed=seed)
+    for column, applied in enumerate(strip.applied):
+        outputs.picture(f"picture_{row:03d}_{column:02d}.png", applied.picture, seed=seed)
+        outputs.mask(f"mask_{row:03d}_{column:02d}.png", applied.mask, seed=seed)
+    pictures, masks = ([getattr(each, what) for each in strip.applied] for what in ("picture", "mask"))
+    outputs.picture(f"filmstrip_{row:03d}.png", filmstrip(pictures, masks, _palette(task.model)), seed=seed)
+
+
+def _palette(model: Model) -> Picture:
+    colours = np.zeros((256, 3), np.uint8)
+    for part in model.parts:
+        colours[part.id] = part.colour
+    return colours
+
+
+def _figures(task: ApplyTask) -> dict[str, Any]:
+    names = {part.id: part.name for part in task.model.parts}
+    return {
+        "q_edit": [names[part] for part in task.q_edit],
+        "vectors": [
+            {"id": each.vector.id, "name": each.vector.name, "strength": each.strength, "amount": each.amount}
+            for each in task.chosen
+        ],
+    }
+
+
+def _told(task: ApplyTask, strip: Strip) -> dict[str, Any]:
+    """What the result says of one input."""
+    sweep = [
+        {"factor": factor, "mode": applied.way, "why": applied.why, "steps": applied.steps, **applied.figures}
+        for factor, applied in zip(task.spec.sweep, strip.applied, strict=True)
+    ]
+    point = strip.point.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    return {**point, **inversion_facts(strip.code, task.spec.inverting), "sweep": sweep}
+
+
+RECIPE = Recipe(_load, _operate, _save)
