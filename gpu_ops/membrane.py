@@ -53,7 +53,8 @@ def _coarser(known: Floats, region: Bools) -> tuple[Floats, Bools]:
     """Both at MOST_PX: inside where any of a pixel is; what is known is the mean of what is outside."""
     outside = _resized((~region).astype(np.float32)[..., None], MOST_PX)
     sums = _resized(known * ~region[..., None], MOST_PX)
-    return sums / np.maximum(outside, 1e-6), outside[..., 0] < 0.999
+    means = sums / np.maximum(outside, 1e-6)
+    return means.astype(np.float32), outside[..., 0] < 0.999
 
 
 def _resized(field: Floats, side: int) -> Floats:

@@ -106,11 +106,11 @@ def paste_back(original: Picture, box: Box, edited: Edited, paste: Paste = "auto
     _check(original, box, edited)
     layers = _layers(cut(original, box, len(edited.region)), edited, replaced_pixels(edited, paste))
     open_sides = _open_sides(original, box)
-    layers |= {"weight": _fade(edited.region, open_sides), "inside": edited.region.astype(np.float32)}
+    layers["far"] = _fade(edited.region, open_sides)
     result = original.copy()
     for top, bottom in _strips(box.size):
         area = result[box.y + top : box.y + bottom, box.x : box.x + box.size]  # a view
-        area[:] = _blend(area, layers, top, bottom, box.size)
+        area[:] = _blend(area, layers, edited.region, top, bottom)
     return result
 
 
@@ -157,7 +157,8 @@ def _fade(region: Bools, open_sides: tuple[bool, bool, bool, bool]) -> Floats:
     if padded.all():
         return np.full(region.shape, full, np.float32)
     far = ndimage.distance_transform_edt(padded)[wide:-wide, wide:-wide]
-    return np.minimum(far, full).astype(np.float32)
+    near: Floats = np.minimum(far, full).astype(np.float32)
+    return near
 
 
 def _strips(size: int) -> Iterator[tuple[int, int]]:
@@ -166,16 +167,15 @@ def _strips(size: int) -> Iterator[tuple[int, int]]:
         yield top, min(size, top + rows)
 
 
-def _blend(area: Picture, layers: dict[str, Floats], top: int, bottom: int, size: int) -> Picture:
+def _blend(area: Picture, layers: dict[str, Floats], region: Bools, top: int, bottom: int) -> Picture:
     """Rows top to bottom of the box: area [rows, size, 3] with the edit in it."""
+    size = area.shape[1]
 
     def up(name: str, how: Image.Resampling) -> Floats:
         return _upsampled(layers[name], top, bottom, size, how)
 
-    far = up("weight", Image.Resampling.BILINEAR)
-    full = float(EDGE + default_buffer_px(len(layers["weight"])))
-    weight = np.clip((far - EDGE) / (full - EDGE), 0, 1)
-    weight *= up("inside", Image.Resampling.NEAREST)
+    weight = np.clip((up("far", Image.Resampling.BILINEAR) - EDGE) / default_buffer_px(len(region)), 0, 1)
+    weight *= _nearest(region, top, bottom, size)
     change = up("difference", Image.Resampling.BICUBIC)
     if "replacement" in layers:
         share = up("share", Image.Resampling.BILINEAR)[..., None]
@@ -185,7 +185,7 @@ def _blend(area: Picture, layers: dict[str, Floats], top: int, bottom: int, size
 
 
 def _upsampled(layer: Floats, top: int, bottom: int, size: int, how: Image.Resampling) -> Floats:
-    """Rows top to bottom of layer [R, R] or [R, R, 3] brought to size x size; the same as of the whole."""
+    """Rows top to bottom of layer [R, R] or [R, R, 3] brought to size x size; to rounding as of the whole."""
     scale = len(layer) / size
     window = (0.0, top * scale, float(len(layer)), bottom * scale)
     planes = [layer] if layer.ndim == 2 else [layer[..., channel] for channel in range(layer.shape[2])]
@@ -193,3 +193,10 @@ def _upsampled(layer: Floats, top: int, bottom: int, size: int, how: Image.Resam
         np.asarray(Image.fromarray(plane).resize((size, bottom - top), how, box=window)) for plane in planes
     ]
     return resized[0] if layer.ndim == 2 else np.stack(resized, axis=-1)
+
+
+def _nearest(region: Bools, top: int, bottom: int, size: int) -> Bools:
+    """Rows top to bottom of region [R, R] brought to size x size: which pixel each one's centre lies in."""
+    at = ((np.arange(size) + 0.5) * (len(region) / size)).astype(int)
+    rows: Bools = region[np.ix_(at[top:bottom], at)]
+    return rows

@@ -119,7 +119,8 @@ def _tunable(generator: Generator) -> dict[str, torch.nn.Parameter]:
 
 def _distance(bundle: Bundle, drawn: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     lpips = bundle.perceptual.invert_factor * bundle.perceptual(drawn, target)
-    return (lpips + 4 * squared_error(drawn, target)).sum()  # 4: as on [-1, 1]
+    total: torch.Tensor = (lpips + 4 * squared_error(drawn, target)).sum()  # 4: as on [-1, 1]
+    return total
 
 
 @torch.no_grad()

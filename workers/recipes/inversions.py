@@ -54,8 +54,8 @@ class Inverted:
         if psnr_db is None or psnr_db >= how.min_psnr_db:
             return {"warnings": [], **reused}
         detail = (
-            f"The inversion reaches {psnr_db:.1f} dB, less than {how.min_psnr_db:g}: the model cannot draw this "
-            "picture well. More steps, tune_steps, or a box around what the model knows may help."
+            f"The inversion reaches {psnr_db:.1f} dB, less than {how.min_psnr_db:g}: the model cannot draw "
+            "this picture well. More steps, tune_steps, or a box around what the model knows may help."
         )
         return {"warnings": [{"code": POOR, "detail": detail}], **reused}
 

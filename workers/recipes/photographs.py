@@ -1,6 +1,7 @@
 """Photographs: read in full resolution, and edits pasted back into them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from gpu_ops.photo import Box, Edited, central_box, cut, paste_back, replaced_pixels
 from gpu_ops.picture import Picture
@@ -47,13 +48,13 @@ def _photograph(original: Picture, box: specs.Box | None) -> Photograph:
     return Photograph(original, central_box(width, height) if box is None else Box(box.x, box.y, box.size))
 
 
-def save_pasted(outputs: Outputs, photograph: Photograph, edited: Edited, photo: Photo) -> dict[str, object]:
+def save_pasted(outputs: Outputs, photograph: Photograph, edited: Edited, photo: Photo) -> dict[str, Any]:
     """Write the edit pasted into its photograph. Returns what the result says of it."""
     outputs.picture(PASTED, paste_back(photograph.original, photograph.box, edited, photo.paste))
     replaced = replaced_pixels(edited, photo.paste).sum() / max(1, edited.region.sum())
     return {**box_facts(photograph), "replaced_share": round(float(replaced), 4)}
 
 
-def box_facts(photograph: Photograph) -> dict[str, object]:
+def box_facts(photograph: Photograph) -> dict[str, Any]:
     box = photograph.box
     return {"box": {"x": box.x, "y": box.y, "size": box.size}}

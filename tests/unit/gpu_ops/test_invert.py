@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import lpips
@@ -11,10 +12,12 @@ import torch
 from operation import finish
 
 from gpu_ops.bundle import Bundle
-from gpu_ops.errors import NonFiniteError, ShapeError
+from gpu_ops.errors import IncompleteModelError, NonFiniteError, ShapeError
 from gpu_ops.invert import invert, learning_rate
 from gpu_ops.metrics import psnr_db
+from gpu_ops.patience import Patience
 from gpu_ops.picture import Picture, to_tensor, to_uint8
+from gpu_ops.training.encoder import encoder_for
 
 Codes = Callable[..., torch.Tensor]
 
@@ -130,3 +133,61 @@ def test_a_loss_that_is_not_finite_ends_it(tiny64: Bundle, pictures: Picture) ->
     tiny64.generator.mapping.w_avg.fill_(float("nan"))
     with pytest.raises(NonFiniteError, match="step 1"):
         next(invert(tiny64, pictures[:1]))
+
+
+@pytest.fixture(scope="module")
+def encoded(tiny: Bundle) -> Bundle:
+    """The model with an encoder, untrained and far from w_avg."""
+    torch.manual_seed(1)
+    encoder = encoder_for(tiny, width=8, widest=16, pyramid=8)
+    with torch.no_grad():
+        for head in encoder.heads:
+            head.out.weight.mul_(20)
+    return replace(tiny, encoder=encoder.eval().requires_grad_(False))
+
+
+def test_it_starts_at_the_encoder_s_guess_where_there_is_one(encoded: Bundle, pictures: Picture) -> None:
+    assert encoded.encoder is not None
+    guess = encoded.encoder(to_tensor(pictures))
+    for start in (None, "encoder"):
+        progress = next(invert(encoded, pictures, steps=5, start=start))
+        assert progress.state is not None
+        assert torch.equal(progress.state()["best"], guess)
+    _, found = finish(invert(encoded, pictures, steps=1))
+    _, mean = finish(invert(encoded, pictures, steps=1, start="w_avg"))
+    assert (found.start, mean.start) == ("encoder", "w_avg")
+    assert torch.equal(mean.w_plus, encoded.generator.mapping.w_avg.expand_as(mean.w_plus))
+
+
+def test_an_encoder_that_is_not_there_is_refused(tiny: Bundle, pictures: Picture) -> None:
+    with pytest.raises(IncompleteModelError, match="encoder"):
+        next(invert(tiny, pictures, start="encoder"))
+
+
+def test_it_ends_once_the_loss_no_longer_improves(tiny: Bundle, pictures: Picture) -> None:
+    """At a rate too small to improve anything by 1 %, after as many steps as were granted."""
+    steps, ended = finish(invert(tiny, pictures, steps=50, lr=1e-6, patience=4))
+    assert (len(steps), ended.steps, ended.complete) == (5, 5, True)
+    steps, whole = finish(invert(tiny, pictures, steps=12, lr=1e-6))
+    assert (len(steps), whole.complete) == (12, True)
+    _, improving = finish(invert(tiny, pictures, steps=12, patience=4))
+    assert improving.steps == 12
+
+
+def test_patience_is_over_at_the_same_step_after_a_restart(tiny: Bundle, pictures: Picture) -> None:
+    run = invert(tiny, pictures, steps=50, lr=1e-6, patience=4)
+    for _ in range(3):
+        progress = next(run)
+    assert progress.state is not None
+    rest, ended = finish(invert(tiny, pictures, steps=50, lr=1e-6, patience=4, resume=progress.state()))
+    assert [p.step for p in rest] == [4, 5]
+    assert ended.complete
+
+
+def test_patience_waits_for_the_slowest_picture() -> None:
+    patience = Patience(3, items=2)
+    for step, best in enumerate([(1.0, 1.0), (1.0, 0.9), (1.0, 0.8), (1.0, 0.799), (1.0, 0.798)], start=1):
+        patience.note(torch.tensor(best), step)
+        assert not patience.over(step)
+    patience.note(torch.tensor([1.0, 0.797]), 6)
+    assert patience.over(6)
