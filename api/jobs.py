@@ -1,7 +1,7 @@
 """/v1/jobs: ask for work, watch it, fetch what it made."""
 
 import time
-from typing import Annotated, Literal
+from typing import Annotated
 
 from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
@@ -19,7 +19,7 @@ from api.slots import departure
 from api.strictly import reads_json
 from storage.errors import OutputNotFound
 from storage.records import Job, Status
-from storage.specs import JobSpec
+from storage.specs import JobSpec, Kind
 
 POLL_FIRST_S, POLL_LAST_S = 0.05, 0.5
 TAG = Tag(name="jobs", description="Work that goes on after the answer.")
@@ -51,7 +51,7 @@ class WaitQuery(BaseModel):
 
 class JobQuery(PageQuery):
     status: Status | None = Field(default=None, description="Only jobs of this status.")
-    kind: Literal["sample", "invert", "edit"] | None = Field(default=None, description="Only this kind.")
+    kind: Kind | None = Field(default=None, description="Only this kind.")
 
 
 @jobs.post(

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -11,6 +11,7 @@ from editq.client import ended
 from editq.live import watch as show_live
 from editq.tables import job_table, jobs_table
 from storage.records import Priority, Status
+from storage.specs import Kind
 
 JSON = dict[str, Any]
 job_id = click.argument("job_id", metavar="JOB")
@@ -23,7 +24,7 @@ def jobs() -> None:
 
 @jobs.command("list")
 @click.option("--status", type=click.Choice([status.value for status in Status]), help="Only these.")
-@click.option("--kind", type=click.Choice(["sample", "invert", "edit"]), help="Only these.")
+@click.option("--kind", type=click.Choice(get_args(Kind)), help="Only these.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="At most so many.")
 @asks_service
 def list_jobs(desk: Desk, status: str | None, kind: str | None, limit: int) -> None:

@@ -27,7 +27,7 @@ from httpx_sse import EventSource
 from editq.client_vectors import VectorCalls
 from editq.problems import check, plain_errors
 from storage.errors import EditqError, NotFound, Unavailable
-from storage.specs import EditSpec, InvertSpec, JobOptions, SampleSpec
+from storage.specs import JobOptions, JobSpec
 
 JSON = dict[str, Any]
 _PAGE = 100  # items that a list gives at once, at most
@@ -97,7 +97,7 @@ class Client(VectorCalls):
 
     def submit(
         self,
-        spec: SampleSpec | InvertSpec | EditSpec,
+        spec: JobSpec,
         *,
         options: JobOptions | None = None,
         idempotency_key: str | None = None,

@@ -3,6 +3,7 @@
 import numpy as np
 
 from gpu_ops.picture import Picture, to_square
+from storage.annotations import check_annotated
 from storage.masks import check_mask, decode_mask
 from storage.pictures import decode_picture
 from storage.records import Model
@@ -10,7 +11,10 @@ from workers.attempt import Attempt
 
 
 def find_model(attempt: Attempt) -> Model:
-    return attempt.stores.library.get_model(attempt.job.tenant_id, attempt.spec.model)
+    """Raises ModelIncomplete where the job needs a segmenter and the model has none yet."""
+    model = attempt.stores.library.get_model(attempt.job.tenant_id, attempt.spec.model)
+    check_annotated(model, attempt.job.kind)
+    return model
 
 
 def read_picture(attempt: Attempt, image_id: str, size_px: int) -> Picture:

@@ -27,11 +27,10 @@ PARTS = (
 
 def cars() -> Model:
     weights = ObjectRef("system/models/cars/d/generator.safetensors", "a" * 64, 3, "application/octet-stream")
+    files = dict.fromkeys(("generator", "segmenter", "perceptual"), weights)
     groups = {"wheel": ("tyre", "rim")}
     card = {"license": "MIT"}
-    return Model(
-        new_id(), SYSTEM_TENANT, "cars", DIGEST, SIZE_PX, PARTS, groups, {"generator": weights}, card, 0.0
-    )
+    return Model(new_id(), SYSTEM_TENANT, "cars", DIGEST, SIZE_PX, PARTS, groups, files, card, 0.0)
 
 
 def car_mask() -> Mask:

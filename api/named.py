@@ -1,0 +1,25 @@
+"""Images that a spec names: there, the caller's own, and of the right role."""
+
+from api.errors import about
+from api.service import service
+from api.upload import DECODERS
+from storage.errors import InvalidInput
+from storage.masks import Mask, decode_mask
+from storage.records import Image, ObjectRef
+from storage.stores import Stores
+
+
+def named_image(image_id: str, field: str, role: str, tenant_id: str, stores: Stores) -> Image:
+    """Raises ImageNotFound or InvalidInput, naming the field."""
+    with about(field, f"the id of a {role} that you uploaded"):
+        image = stores.library.get_image(tenant_id, image_id)
+        if image.role != role:
+            raise InvalidInput(f"Image {image_id} was uploaded as a {image.role}.")
+    return image
+
+
+def decoded(ref: ObjectRef, stores: Stores) -> Mask:
+    """A mask's part ids; as many at once as there are decoders."""
+    data = stores.objects.get(ref)
+    with DECODERS:
+        return decode_mask(data, service().settings.max_picture_pixels)
