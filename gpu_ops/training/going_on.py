@@ -28,8 +28,10 @@ def go_on(begin: Callable[[State | None], Steps[R]], kept: Path, title: str) -> 
         asked.append(signum)
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    state = load_file(kept) if kept.exists() else None
+    print(f"{title}: {'begins' if state is None else f'goes on from {kept}'}", flush=True)
     try:
-        result = _run(begin(load_file(kept) if kept.exists() else None), kept, title, asked)
+        result = _run(begin(state), kept, title, asked)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

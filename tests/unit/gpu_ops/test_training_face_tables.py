@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +16,7 @@ from gpu_ops.bundle import Bundle
 from gpu_ops.change import Measure
 from gpu_ops.identity import Identity, IdentityConfig
 from gpu_ops.learn import show
+from gpu_ops.network_file import save_network
 from gpu_ops.scenes import faces
 from gpu_ops.scenes.portraits import STYLES
 from gpu_ops.scenes.seeds import HELD_OUT_SEEDS_FROM
@@ -133,6 +136,45 @@ def test_a_table_goes_on_with_the_rows_that_are_missing(
     (tmp_path / "vector").write_bytes(b"another")
     with pytest.raises(SystemExit, match="another model or vector"):
         Kept(path, [tmp_path / "vector"])
+
+
+def test_the_table_s_command_reads_the_model_from_its_folder(
+    model: Bundle,
+    vector: Vector,
+    codes: Codes,
+    tiny_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "faces")
+    described = json.loads((folder / "model.json").read_text())
+    reader = SmileReader(SmileConfig(resolution=SIZE_PX, width=4))
+    assert model.identity is not None
+    for role, network in (("identity", model.identity), ("smile", reader)):
+        save_network(folder / f"{role}.safetensors", network, network.config.as_dict(), half=True)
+        described["files"][role] = f"{role}.safetensors"
+    (folder / "model.json").write_text(json.dumps(described))
+    about = {"name": "smile", "q_edit": ["tyre", "rim"]}
+    save_learned(folder / "vectors", Learned(vector.delta_w, show(model, codes(1), vector.delta_w), about))
+    np.save(tmp_path / "pictures.npy", faces_of("frowning", 0, 4, SIZE_PX))
+    few = [
+        "--count",
+        "2",
+        "--choosing",
+        "2",
+        "--smiling",
+        "2",
+        "--inversion-steps",
+        "2",
+        "--refine-steps",
+        "1",
+    ]
+    where = [str(folder), "--held-out", str(tmp_path), "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", ["smiles", *where, *few, "--strengths", "1.1"])
+    smiles.main()
+    found = json.loads((tmp_path / "out" / "smiles.json").read_text())
+    assert found["chosen_strength"] == 1.1
+    assert len(found["rows"]) == 2
 
 
 def test_a_table_s_rows_say_percent_and_thousandths() -> None:
