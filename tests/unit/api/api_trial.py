@@ -83,6 +83,7 @@ class Trial:
         assert claim is not None
         assert claim.job.id == job.id
         names = {"invert": "mask.png", "edit": "edited_mask.png", "sample": "mask_000.png"}
+        names |= {"learn_vector": "mask.png", "apply": "mask_000_00.png"}
         key = output_key("local", job.id, 1, names[kind])
         outputs = {names[kind]: stores.objects.put(key, mask_png(mask), "image/png")}
         return stores.jobs.succeed(claim, outputs, {"model_digest": digest})
