@@ -205,9 +205,9 @@ class Flickering(MemoryJobs):
         self._flicker("requeue")
         return super().requeue(claim, **how)
 
-    def succeed(self, claim: Claim, outputs, result):
+    def succeed(self, claim: Claim, outputs, result, **how):
         self._flicker("succeed")
-        job = super().succeed(claim, outputs, result)
+        job = super().succeed(claim, outputs, result, **how)
         self._flicker("answer")
         return job
 
