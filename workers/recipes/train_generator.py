@@ -99,6 +99,7 @@ def _operate(task: GeneratorTask, resume: State | None) -> Steps[Generator]:
             progress = run.send(enough)
         except StopIteration:
             return task.state.average
+        task.latest.clear()
         task.latest.update(progress.losses)
         enough = yield progress
 

@@ -30,6 +30,7 @@ from workers.recipes.outputs import W_PLUS, Outputs
 from workers.recipes.stages import resumed, stage
 
 INVERT, TRAIN, FOLD, TRAINED, HELD = "invert", "train", "fold", "trained", "held"
+TRAINED_STEPS = "trained_steps"
 CHUNKS = {"cpu": 8, "cuda": 16}
 """Pictures inverted at a time, at most."""
 
@@ -125,10 +126,10 @@ def _operate(task: SegmenterTask, resume: State | None) -> Steps[Learned]:
     w_plus = yield from _codes(task, resume)
     carry: State = {"w_plus": w_plus.cpu()}
     segmenter = segmenter_for(generator, len(task.parts), classifiers=spec.classifiers, seed=spec.seed)
-    if resume is not None and f"{TRAINED}.steps" in resume:
+    if resume is not None and TRAINED_STEPS in resume:
         restore_network(segmenter, resume, TRAINED)
         segmenter.requires_grad_(False).eval()
-        steps = int(resume[f"{TRAINED}.steps"])
+        steps = int(resume[TRAINED_STEPS])
     else:
         run = train_segmenter(
             segmenter,
@@ -140,7 +141,7 @@ def _operate(task: SegmenterTask, resume: State | None) -> Steps[Learned]:
             resume=resumed(TRAIN, resume),
         )
         steps = yield from stage(TRAIN, run, done=task.inversion_steps, total=task.total, carry=carry)
-    carry |= network_state(segmenter, TRAINED) | {f"{TRAINED}.steps": torch.tensor(steps)}
+    carry |= network_state(segmenter, TRAINED) | {TRAINED_STEPS: torch.tensor(steps)}
     held = _restored(task, resume)
     if steps == spec.steps:  # told to stop before, it measures nothing
         held = yield from _hold_out(task, w_plus, held, carry, resume)
