@@ -9,60 +9,61 @@ import torch
 
 from gpu_ops.bundle import Bundle
 from gpu_ops.edit import EditResult, edit
-from gpu_ops.invert import invert
+from gpu_ops.photo import Edited
 from gpu_ops.picture import Picture
 from gpu_ops.progress import State, Steps
+from gpu_ops.roi import default_buffer_px, region_of_interest
 from storage.errors import MaskUnchanged
 from storage.mask_operations import apply_operations, copied_masks, edited_parts
 from storage.records import Model
 from storage.specs import EditSpec
 from workers.attempt import Attempt, Saved
 from workers.recipe import Recipe
-from workers.recipes.inputs import find_model, read_mask, read_picture
-from workers.recipes.inversions import read_code
-from workers.recipes.outputs import DELTA_W, W_PLUS, Outputs
-from workers.recipes.stages import resumed, stage
+from workers.recipes.course import Course
+from workers.recipes.inputs import find_model, read_mask
+from workers.recipes.inversions import (
+    Inverted,
+    Search,
+    find_code,
+    kept_inversion,
+    read_code,
+    save_code,
+    search_for,
+)
+from workers.recipes.outputs import DELTA_W, Outputs
+from workers.recipes.photographs import (
+    Photograph,
+    box_facts,
+    photograph_of,
+    read_photograph,
+    save_pasted,
+)
 from workers.recipes.weighing import losses_of
 
-INVERT, EDIT = "invert", "edit"
+EDIT = "edit"
 DIFFERENCE_GAIN = 3
 
 
 @dataclass(frozen=True)
 class EditTask:
-    """Either picture uint8 [R, R, 3] or w_plus [1, L, D]; mask uint8 [R, R] where one was uploaded.
+    """start: a picture to look for the code of, or a code; mask uint8 [R, R] where one was uploaded.
 
-    copied holds the masks that operations copy from, by image id.
+    photograph  the full-resolution original, where the start has one that is asked for
+    copied      the masks that operations copy from, by image id
     """
 
     spec: EditSpec
     model: Model
     bundle: Bundle
-    picture: Picture | None
-    w_plus: torch.Tensor | None
+    start: Search | Inverted
+    photograph: Photograph | None
     mask: Picture | None
     copied: Mapping[str, Picture]
 
 
 @dataclass(frozen=True)
-class Start:
-    """The code to edit [1, L, D]; of a picture that was inverted for it, how well and in how many steps."""
-
-    w_plus: torch.Tensor
-    psnr_db: float | None = None
-    steps: int = 0
-
-    def carried(self) -> State:
-        """What later checkpoints carry so that it is not looked for again."""
-        if self.psnr_db is None:
-            return {}
-        psnr_db = torch.tensor(self.psnr_db, dtype=torch.float64)  # to the same bits
-        return {"w_plus": self.w_plus.cpu(), "psnr_db": psnr_db, "inversion_steps": torch.tensor(self.steps)}
-
-
-@dataclass(frozen=True)
 class EditOutcome:
-    start: Start
+    start: Inverted
     target: Picture
     q_edit: tuple[int, ...]
     edited: EditResult
@@ -71,12 +72,14 @@ class EditOutcome:
 def _load(attempt: Attempt) -> EditTask:
     spec, model = attempt.spec, find_model(attempt)
     assert isinstance(spec, EditSpec)
+    bundle = attempt.models.bundle(model)
+    photograph = _read_photograph(attempt, spec)
     return EditTask(
         spec=spec,
         model=model,
-        bundle=attempt.models.bundle(model),
-        picture=read_picture(attempt, spec.image, model.resolution_px) if spec.image else None,
-        w_plus=read_code(attempt, spec.inversion, model).w_plus if spec.inversion else None,
+        bundle=bundle,
+        start=_read_start(attempt, spec, model, bundle, photograph),
+        photograph=photograph,
         mask=read_mask(attempt, spec.mask, model) if spec.mask else None,
         copied={
             image_id: read_mask(attempt, image_id, model, field=field)
@@ -85,38 +88,36 @@ def _load(attempt: Attempt) -> EditTask:
     )
 
 
+def _read_photograph(attempt: Attempt, spec: EditSpec) -> Photograph | None:
+    if spec.image is not None:
+        return read_photograph(attempt, spec.image, spec.photo.box if spec.photo else None)
+    assert spec.inversion is not None
+    return photograph_of(attempt, spec.inversion) if spec.photo is not None else None
+
+
+def _read_start(
+    attempt: Attempt, spec: EditSpec, model: Model, bundle: Bundle, photograph: Photograph | None
+) -> Search | Inverted:
+    if spec.inversion is not None:
+        return read_code(attempt, spec.inversion, model)
+    assert photograph is not None
+    picture = photograph.seen(model.resolution_px)
+    return search_for(attempt, model, bundle, picture, spec.inversion_steps, spec.inverting)
+
+
 def _operate(task: EditTask, resume: State | None) -> Steps[EditOutcome]:
-    spec, bundle = task.spec, task.bundle
-    first = spec.inversion_steps if task.picture is not None else 0
-    start = yield from _find_code(task, resume, total=first + spec.steps)
-    w_plus = start.w_plus.to(bundle.device)
+    spec, start = task.spec, task.start
+    if isinstance(start, Search):
+        course = Course(start.most + spec.steps, resume)
+        start = yield from find_code(course, start, task.bundle)
+    else:
+        course = Course(spec.steps, resume)
+    bundle, w_plus = start.bundle(task.bundle), start.w_plus.to(task.bundle.device)
     mask = bundle.draw(w_plus)[1][0].to(torch.uint8).cpu().numpy()
     target, q_edit = _target(task, mask)
-    steps = edit(
-        bundle,
-        w_plus,
-        target[None],
-        q_edit,
-        **losses_of(spec),
-        resume=resumed(EDIT, resume),
-    )
-    edited = yield from stage(EDIT, steps, done=first, total=first + spec.steps, carry=start.carried())
+    steps = edit(bundle, w_plus, target[None], q_edit, **losses_of(spec), resume=course.resumed(EDIT))
+    edited = yield from course.run(EDIT, steps, spec.steps)
     return EditOutcome(start, target, q_edit, edited)
-
-
-def _find_code(task: EditTask, resume: State | None, *, total: int) -> Steps[Start]:
-    """Where the edit starts: the code given, that of a checkpoint, or the picture's."""
-    if task.w_plus is not None:
-        return Start(task.w_plus)
-    if resume is not None and "w_plus" in resume:
-        steps_done = resume.get("inversion_steps", torch.tensor(task.spec.inversion_steps))
-        return Start(resume["w_plus"], float(resume["psnr_db"]), int(steps_done))
-    assert task.picture is not None
-    steps = invert(
-        task.bundle, task.picture[None], steps=task.spec.inversion_steps, resume=resumed(INVERT, resume)
-    )
-    inverted = yield from stage(INVERT, steps, done=0, total=total)
-    return Start(inverted.w_plus, inverted.psnr_db[0], inverted.steps)
 
 
 def _target(task: EditTask, mask: Picture) -> tuple[Picture, tuple[int, ...]]:
@@ -132,28 +133,43 @@ def _target(task: EditTask, mask: Picture) -> tuple[Picture, tuple[int, ...]]:
 
 def _save(attempt: Attempt, task: EditTask, outcome: EditOutcome) -> Saved:
     outputs, edited = Outputs(attempt, task.model), outcome.edited
-    if task.picture is not None:
-        outputs.picture("input.png", task.picture)
+    if isinstance(task.start, Search):
+        outputs.picture("input.png", task.start.picture)
     outputs.picture("inverted.png", edited.inverted[0])
     outputs.mask("mask.png", edited.masks_before[0])
     outputs.mask("target_mask.png", outcome.target)
     outputs.picture("edited.png", edited.pictures[0])
     outputs.mask("edited_mask.png", edited.masks[0])
     outputs.picture("difference.png", _difference(edited.inverted[0], edited.pictures[0]))
-    outputs.tensor(W_PLUS, outcome.start.w_plus)
+    save_code(outputs, outcome.start)
     outputs.tensor(DELTA_W, edited.delta_w)
-    facts = outputs.facts(task.bundle, steps=edited.steps, **_figures(task, outcome))
+    figures = _figures(task, outcome)
+    if task.photograph is not None and task.spec.photo is not None:
+        figures |= save_pasted(outputs, task.photograph, _shown(task, outcome), task.spec.photo)
+    facts = outputs.facts(task.bundle, steps=edited.steps, **figures)
     outputs.json("provenance.json", outputs.provenance() | {"result": facts})
-    return Saved(attempt.outputs, facts)
+    search = task.start if isinstance(task.start, Search) else None
+    return Saved(attempt.outputs, facts, kept_inversion(attempt, search, outcome.start))
 
 
 def _figures(task: EditTask, outcome: EditOutcome) -> dict[str, Any]:
     names = {part.id: part.name for part in task.model.parts}
     figures = outcome.edited.metrics[0] | {"q_edit": [names[part] for part in outcome.q_edit]}
-    if task.picture is not None:
-        figures["inversion_steps"] = outcome.start.steps
-        figures["inversion_psnr_db"] = outcome.start.psnr_db
-    return figures
+    if isinstance(task.start, Search):
+        found = outcome.start
+        figures |= {f"inversion_{name}": found.facts[name] for name in ("steps", "psnr_db", "start")}
+        figures |= found.told(task.spec.inverting)
+    return figures | (box_facts(task.photograph) if task.photograph is not None else {})
+
+
+def _shown(task: EditTask, outcome: EditOutcome) -> Edited:
+    """The edit as it is to be pasted: only the region that it was about may change."""
+    edited, buffer_px = outcome.edited, task.spec.buffer_px
+    if buffer_px is None:
+        buffer_px = default_buffer_px(task.bundle.resolution_px)
+    old, new = (torch.from_numpy(mask)[None].long() for mask in (edited.masks_before[0], outcome.target))
+    region = region_of_interest(old, new, outcome.q_edit, buffer_px)[0].numpy()
+    return Edited(edited.inverted[0], edited.pictures[0], edited.masks_before[0], edited.masks[0], region)
 
 
 def _difference(before: Picture, after: Picture) -> Picture:

@@ -63,8 +63,13 @@ def left(trial: Trial, job: Job) -> dict[str, Any]:
 
 
 SPECS: dict[str, dict[str, Any]] = {
-    "edit": {"inversion_steps": 5, "steps": 5, "mask_operations": RELABEL},
-    "invert": {"steps": STEPS},
+    "edit": {
+        "inversion_steps": 5,
+        "inverting": {"reuse": False},
+        "steps": 5,
+        "mask_operations": RELABEL,
+    },
+    "invert": {"steps": 6, "tune_steps": 4, "reuse": False},
 }
 
 
@@ -114,7 +119,7 @@ def test_an_edit_stopped_leaves_a_full_set_of_outputs(
     plant: Trial, picture: str, at_steps: Callable[[Happening], None], stop_at: int
 ) -> None:
     """Stopped while it inverts, and while it edits: then it equals an edit that was to take fewer steps."""
-    spec = {"image": picture, "mask_operations": RELABEL}
+    spec = {"image": picture, "mask_operations": RELABEL, "inverting": {"reuse": False}}
     done = {2: (2, 1), 7: (5, 2)}[stop_at]
     names = set(work(plant, "edit", **SPECS["edit"], image=picture).outputs)
     job = submit(plant, "edit", **spec, inversion_steps=5, steps=5)
