@@ -28,11 +28,14 @@ def frechet_distance(one: Rows, other: Rows) -> float:
     gap = one.mean(axis=0) - other.mean(axis=0)
     # a covariance is R' R with the triangle R of the centred rows; the trace of the root of a product of two
     # is the sum of the singular values of R1 R2', which is exact also where there are few rows
-    first, second = (
-        np.linalg.qr((rows - rows.mean(axis=0)) / np.sqrt(len(rows) - 1), mode="r") for rows in (one, other)
-    )
+    first, second = (_triangle((rows - rows.mean(axis=0)) / np.sqrt(len(rows) - 1)) for rows in (one, other))
     shared = linalg.svdvals(first @ second.T).sum()
     return float(gap @ gap + np.square(first).sum() + np.square(second).sum() - 2 * shared)
+
+
+def _triangle(rows: Rows) -> Rows:
+    triangle: Rows = np.asarray(np.linalg.qr(rows, mode="r"))
+    return triangle
 
 
 def kernel_distance(
