@@ -91,7 +91,7 @@ def _change(name: str, ids: tuple[int, ...], before: Picture, after: Picture) ->
         dx, dy = _moved(old, new)
         if abs(growth) >= GROWTH:
             kind = "grows" if growth > 0 else "shrinks"
-        elif hypot(dx, dy) >= SHIFT:
+        elif hypot(dx, dy) >= SHIFT and _shifted(old, new):
             kind = "moves"
         else:
             return None
@@ -103,6 +103,12 @@ def _moved(old: npt.NDArray[np.bool_], new: npt.NDArray[np.bool_]) -> tuple[floa
     (y0, x0), (y1, x1) = (np.argwhere(region).mean(axis=0) for region in (old, new))
     side = max(old.shape)
     return float(x1 - x0) / side, float(y1 - y0) / side
+
+
+def _shifted(old: npt.NDArray[np.bool_], new: npt.NDArray[np.bool_]) -> bool:
+    """Whether a region wins on one side what it loses on another, and is not cut on one side alone."""
+    won, lost = int((new & ~old).sum()), int((old & ~new).sum())
+    return 2 * min(won, lost) >= max(won, lost)
 
 
 def editing_type(found: Sequence[Change]) -> str:

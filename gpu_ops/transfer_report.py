@@ -5,15 +5,14 @@ measure     kind, name, parts of what is measured, and `example`: how much of it
             segmenter and judge; None where the vector changes no part
 by          whose measurement `change` and `table` are: the judge's, where there is one that sees the change
 strengths   for each: change (median, p10, p90, and of how many samples), arrived (the median over the
-            example's, by segmenter and judge), and outside the region medians of PSNR (p10 too; None: nothing
-            leaked), LPIPS, and IoU by segmenter and judge
+            example's, by segmenter and judge), and outside the region medians of PSNR (p10 too), LPIPS,
+            and IoU by segmenter and judge
 table       [strength, change] pairs, strengths rising, change rising or falling throughout, 0 at 0
 recommended [lowest, highest] strength at which the change still grows and the rest keeps LEAST_DB; or None
 refinement  steps, samples, gain_db: what refinement gave at strength 1
 refinement_advised   whether the rest keeps less than ENOUGH_DB at strength 1
 """
 
-import warnings
 from collections.abc import Mapping, Sequence
 from math import floor
 from typing import Any
@@ -25,6 +24,7 @@ from gpu_ops.change import Measure
 from gpu_ops.transfer import FIGURES, REFINE_STEPS, REFINED_SAMPLES, TRUNCATION_PSI, Rows
 
 JUDGES = ("segmenter", "judge")
+NOTHING_DB = 100.0  # stands for the infinite PSNR of pictures in which nothing changed
 
 
 def report(
@@ -95,14 +95,9 @@ def _median(values: Rows) -> float | None:
 
 
 def _percentile(values: Rows, percent: float) -> float | None:
-    """None where nothing could be measured, or it is infinite."""
+    """None where nothing could be measured."""
     known = values[~np.isnan(values)]
-    if not len(known):
-        return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # between two infinities
-        found = float(np.percentile(known, percent))
-    return found if np.isfinite(found) else None
+    return float(np.percentile(np.minimum(known, NOTHING_DB), percent)) if len(known) else None
 
 
 def _share(change: float | None, example: float | None) -> float | None:
