@@ -7,14 +7,14 @@ from storage.errors import InvalidInput
 from storage.records import Model
 from storage.specs import JobSpec
 from storage.stores import Stores
-from storage.training_specs import EvaluateSpec, TrainGeneratorSpec, TrainSegmenterSpec
+from storage.training_specs import EvaluateSpec, TrainEncoderSpec, TrainGeneratorSpec, TrainSegmenterSpec
 
 
 def check_training(spec: JobSpec, model: Model, tenant_id: str, stores: Stores) -> None:
     """Raises an EditqError that names the member at fault. Specs of other kinds pass."""
     if isinstance(spec, TrainSegmenterSpec):
         _check_annotations(spec, model, tenant_id, stores)
-    elif isinstance(spec, TrainGeneratorSpec):
+    elif isinstance(spec, TrainGeneratorSpec | TrainEncoderSpec):
         _check_pictures(spec.images, tenant_id, stores)
         if "perceptual" not in model.files:
             raise InvalidInput(f"The model {model.name} has no perceptual backbone.", field="model")

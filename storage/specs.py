@@ -29,6 +29,7 @@ from storage.options import Webhook as Webhook
 from storage.training_specs import (
     EvaluateSpec,
     SuggestAnnotationsSpec,
+    TrainEncoderSpec,
     TrainGeneratorSpec,
     TrainSegmenterSpec,
 )
@@ -102,6 +103,7 @@ JobSpec = Annotated[
     | TrainSegmenterSpec
     | SuggestAnnotationsSpec
     | TrainGeneratorSpec
+    | TrainEncoderSpec
     | EvaluateSpec,
     Field(discriminator="kind"),
 ]
@@ -114,6 +116,7 @@ Kind = Literal[
     "train_segmenter",
     "suggest_annotations",
     "train_generator",
+    "train_encoder",
     "evaluate",
 ]
 JOB_SPEC: TypeAdapter[JobSpec] = TypeAdapter(JobSpec)

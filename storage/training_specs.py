@@ -134,6 +134,31 @@ class TrainGeneratorSpec(Spec):
         return self
 
 
+class TrainEncoderSpec(Spec):
+    """Learn to guess a picture's code in one step, so that inversions start close to their end.
+
+    Leaves a model with all that `model` has and a new encoder.
+    """
+
+    kind: Literal["train_encoder"] = "train_encoder"
+    model: ModelName = "cars"
+    name: SavedName | None = Field(default=None, description="By default the name of `model`.")
+    images: Annotated[tuple[Identifier, ...], Field(max_length=MOST_PICTURES)] = Field(
+        default=(),
+        description="Uploaded pictures to learn from beside the model's own samples; of each the central "
+        "square is taken.",
+    )
+    steps: Annotated[int, Field(ge=1, le=200_000)] = 20_000
+    batch: Annotated[int, Field(ge=2, le=64)] = Field(
+        default=16, description="Pictures in a step: half of them uploads, where there are any."
+    )
+    warm_up: Annotated[int, Field(ge=0, le=200_000)] = Field(
+        default=1_000, description="First steps, on samples alone."
+    )
+    lr: LearningRate = 0.001
+    seed: Seed = 0
+
+
 class EvaluateSpec(Spec):
     """Measure a model's samples, or what an editing vector makes of them.
 

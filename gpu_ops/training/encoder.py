@@ -1,27 +1,31 @@
 """Training the encoder: redraw pictures, and find the codes of the generator's own.
 
 python -m gpu_ops.training.encoder --model BUNDLE --data DIR --out encoder.safetensors
+
+Told to end, it leaves a checkpoint beside the weights, from which the same command goes on.
 """
 
 import argparse
 import math
 import signal
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 
 from gpu_ops.bundle import Bundle, load_bundle
 from gpu_ops.encoder import Encoder, EncoderConfig
+from gpu_ops.errors import NonFiniteError
 from gpu_ops.invert import LAMBDA_LPIPS
 from gpu_ops.losses import squared_error
 from gpu_ops.metrics import psnr_db
 from gpu_ops.network_file import save_network
 from gpu_ops.picture import Picture, to_tensor, to_uint8
-from gpu_ops.progress import Progress
+from gpu_ops.progress import Progress, State, Steps
+from gpu_ops.training.tensors import adam_state, network_state, restore_adam, restore_network
 
 CODE_WEIGHT = 0.01  # against MSE on [0, 1]; the published 5 stands beside a calibrated LPIPS
 MIXED = 0.5  # share of samples whose layers come from two codes: nearer to what W+ inversions are
@@ -39,58 +43,95 @@ class EncoderTraining:
     seed: int = 0
 
 
-def encoder_for(bundle: Bundle, **shape: int) -> Encoder:
+def encoder_for(bundle: Bundle, *, seed: int = 0, **shape: int) -> Encoder:
     """An untrained encoder that fits a model."""
     generator = bundle.generator
     config = EncoderConfig(bundle.resolution_px, generator.num_ws, generator.config.w_dim, **shape)
-    encoder = Encoder(config).to(bundle.device)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        encoder = Encoder(config).to(bundle.device)
     encoder.w_avg.copy_(generator.mapping.w_avg)
     return encoder
 
 
 def train_encoder(
-    encoder: Encoder, bundle: Bundle, pictures: Picture, training: EncoderTraining
-) -> Iterator[Progress]:
-    """Train on pictures uint8 [n, R, R, 3] and on samples of the model, yielding Progress each step.
+    encoder: Encoder,
+    bundle: Bundle,
+    pictures: Picture,
+    training: EncoderTraining,
+    *,
+    resume: State | None = None,
+) -> Steps[int]:
+    """Train on pictures uint8 [n, R, R, 3] (n may be 0) and on samples of the model, yielding Progress.
 
     Losses: 10 LPIPS (times the backbone's recorded factor) + MSE of what is redrawn; on samples also
     the mean squared error of the code, in units of the codes' own variance. AdamW, warm-up and cosine.
+    What a step draws follows from its number. Leaves the encoder frozen, in evaluation mode; returns how many
+    steps were done: fewer than asked for when sent True. Raises NonFiniteError.
     Source: Ling et al. 2021, supplement; departures: learning rate, weight and unit of the code's error,
     samples mixed of two codes.
     """
+    encoder.requires_grad_(True).train()
     optimiser = torch.optim.AdamW(encoder.parameters(), lr=training.lr, betas=(0.9, 0.99), weight_decay=1e-4)
-    variance = _variance(bundle)
-    encoder.train()
-    for step in range(training.steps):
-        optimiser.param_groups[0]["lr"] = training.lr * _rate(step, training.steps)
-        rng = torch.Generator().manual_seed(training.seed * 1_000_003 + step)
-        real = training.batch // 2 if step >= training.warm_up else 0
-        w_plus = draw_codes(bundle, training.batch - real, rng)
-        with torch.no_grad():
-            drawn = bundle.generator.synthesise(w_plus).picture.clamp(-1, 1)
-        chosen = torch.randint(len(pictures), (real,), generator=rng).numpy()
-        x = torch.cat([to_tensor(pictures[np.sort(chosen)], bundle.device), drawn])
-        with torch.autocast(bundle.device.type, torch.bfloat16):
-            found = encoder(x.contiguous(memory_format=torch.channels_last))
-            redrawn = bundle.generator.synthesise(found).picture
-        code = (found[real:] - w_plus).square().div(variance).mean()
-        mse = squared_error(redrawn, x).mean()
-        loss = mse + CODE_WEIGHT * code
-        losses = {"mse": mse, "code": code}
-        weight = LAMBDA_LPIPS * bundle.perceptual.invert_factor
-        if weight:
-            with torch.autocast(bundle.device.type, torch.bfloat16):
-                lpips = bundle.perceptual(redrawn, x).mean()
-            loss = loss + weight * lpips
-            losses["lpips"] = lpips
+    variance, done = _variance(bundle), 0
+    if resume is not None:
+        done = int(resume["step"])
+        restore_network(encoder, resume, "network")
+        restore_adam(optimiser, resume, "adam")
+
+    def state() -> State:
+        own = network_state(encoder, "network") | adam_state(optimiser, "adam")
+        return own | {"step": torch.tensor(done)}
+
+    while done < training.steps:
+        optimiser.param_groups[0]["lr"] = training.lr * _rate(done, training.steps)
+        losses = _losses(encoder, bundle, *_examples(bundle, pictures, training, done), variance)
+        if not bool(torch.isfinite(losses["total"])):
+            raise NonFiniteError(f"the encoder's loss is no longer finite at step {done + 1}")
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        losses["total"].backward()
         torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
         optimiser.step()
-        yield Progress(
-            step + 1, training.steps, {name: float(value.detach()) for name, value in losses.items()}
-        )
-    encoder.eval()
+        done += 1
+        told = {name: float(value.detach()) for name, value in losses.items()}
+        enough = yield Progress(done, training.steps, told, state=state)
+        if enough:
+            break
+    encoder.requires_grad_(False).eval()
+    return done
+
+
+def _examples(
+    bundle: Bundle, pictures: Picture, training: EncoderTraining, step: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a step learns from: pictures [batch, 3, R, R], real ones first; codes of the drawn rest."""
+    rng = torch.Generator().manual_seed(training.seed * 1_000_003 + step)
+    real = training.batch // 2 if step >= training.warm_up and len(pictures) else 0
+    w_plus = draw_codes(bundle, training.batch - real, rng)
+    with torch.no_grad():
+        drawn = bundle.generator.synthesise(w_plus).picture.clamp(-1, 1)
+    if not real:
+        return drawn, w_plus
+    chosen = torch.randint(len(pictures), (real,), generator=rng).numpy()
+    return torch.cat([to_tensor(pictures[np.sort(chosen)], bundle.device), drawn]), w_plus
+
+
+def _losses(
+    encoder: Encoder, bundle: Bundle, x: torch.Tensor, w_plus: torch.Tensor, variance: float
+) -> dict[str, torch.Tensor]:
+    """Of pictures x, the last of which are of the codes w_plus."""
+    with torch.autocast(bundle.device.type, torch.bfloat16):
+        found = encoder(x.contiguous(memory_format=torch.channels_last))
+        redrawn = bundle.generator.synthesise(found).picture
+    code = (found[-len(w_plus) :] - w_plus).square().div(variance).mean()
+    mse = squared_error(redrawn, x).mean()
+    losses = {"total": mse + CODE_WEIGHT * code, "mse": mse, "code": code}
+    weight = LAMBDA_LPIPS * bundle.perceptual.invert_factor
+    if weight:
+        with torch.autocast(bundle.device.type, torch.bfloat16):
+            losses["lpips"] = bundle.perceptual(redrawn, x).mean()
+        losses["total"] = losses["total"] + weight * losses["lpips"]
+    return losses
 
 
 @torch.no_grad()
@@ -141,18 +182,23 @@ def main() -> None:
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
-    torch.manual_seed(options.seed)
     bundle = load_bundle(options.model)
-    encoder = encoder_for(bundle)
+    encoder = encoder_for(bundle, seed=options.seed)
     pictures = np.load(options.data / "pictures.npy", mmap_mode="r")
     held = np.load(options.held_out / "pictures.npy")[:200]
     training = EncoderTraining(steps=options.steps, batch=options.batch, seed=options.seed)
+    checkpoint = options.out.with_suffix(".checkpoint")
+    resume = load_file(checkpoint) if checkpoint.exists() else None
     ended: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _frame: ended.append(number))
     began = shown = time.monotonic()
-    for progress in train_encoder(encoder, bundle, pictures, training):
+    for progress in train_encoder(encoder, bundle, pictures, training, resume=resume):
         if progress.step % 1000 == 0 or progress.step == progress.total or ended:
             save_network(options.out, encoder, encoder.config.as_dict(), half=True)
+            assert progress.state is not None
+            unfinished = checkpoint.with_suffix(".unfinished")
+            save_file(progress.state(), unfinished)
+            unfinished.replace(checkpoint)
             print(
                 f"step {progress.step}: held-out {encoder_psnr_db(encoder, bundle, held):.2f} dB", flush=True
             )
@@ -162,6 +208,7 @@ def main() -> None:
             print(f"{progress.step}/{progress.total} {losses} {shown - began:.0f} s", flush=True)
         if ended:
             raise SystemExit("told to end; the weights so far are kept")
+    checkpoint.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from workers.recipes import (
     learn_vector,
     sample,
     suggest_annotations,
+    train_encoder,
     train_generator,
     train_segmenter,
 )
@@ -22,5 +23,6 @@ RECIPES: dict[str, AnyRecipe] = {
     "train_segmenter": train_segmenter.RECIPE,
     "suggest_annotations": suggest_annotations.RECIPE,
     "train_generator": train_generator.RECIPE,
+    "train_encoder": train_encoder.RECIPE,
     "evaluate": evaluate.RECIPE,
 }

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
+from operation import finish
 
 from gpu_ops.bundle import Bundle
 from gpu_ops.encoder import Encoder, EncoderConfig, head_sizes
@@ -52,3 +54,43 @@ def test_training_redraws_better(tiny: Bundle, codes: Callable[..., torch.Tensor
     assert last is not None
     assert last.step == 25
     assert encoder_psnr_db(encoder, tiny, pictures) > before
+
+
+def test_a_training_cut_and_restarted_learns_the_same_weights(
+    tiny: Bundle, codes: Callable[..., torch.Tensor]
+) -> None:
+    cut = 2
+    with torch.no_grad():
+        pictures = to_uint8(tiny.generator.synthesise(codes(3)).picture)
+    training = EncoderTraining(steps=4, batch=2, warm_up=2)
+    whole, first, second = (encoder_for(tiny, **SMALL) for _ in range(3))
+    steps, done = finish(train_encoder(whole, tiny, pictures, training))
+    assert done == 4
+    run = train_encoder(first, tiny, pictures, training)
+    for _ in range(cut):
+        progress = next(run)
+    assert progress.state is not None
+    kept = progress.state()
+    run.close()
+    rest, _ = finish(train_encoder(second, tiny, pictures, training, resume=kept))
+    assert [p.losses for p in rest] == [p.losses for p in steps[cut:]]
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(second.state_dict()[name], tensor)
+    assert not whole.training
+
+
+def test_it_learns_from_samples_alone_and_ends_when_told(tiny: Bundle) -> None:
+    nothing = np.zeros((0, 32, 32, 3), np.uint8)
+    encoder = encoder_for(tiny, **SMALL)
+    steps, done = finish(
+        train_encoder(encoder, tiny, nothing, EncoderTraining(steps=9, batch=2, warm_up=0)), stop_at=2
+    )
+    assert (len(steps), done) == (2, 2)
+
+
+def test_encoders_of_one_seed_begin_alike_and_leave_the_world_s_random_numbers_alone(tiny: Bundle) -> None:
+    before = torch.get_rng_state()
+    one, same, other = (encoder_for(tiny, seed=seed, **SMALL).state_dict() for seed in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert not all(torch.equal(one[name], other[name]) for name in one)
