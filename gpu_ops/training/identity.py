@@ -3,7 +3,8 @@
     python -m gpu_ops.training.identity --data DIR --held-out DIR --out identity.safetensors
 
 It may be ended at any time: started again, it goes on. Source: Deng et al. 2019 (ArcFace); departures: a
-smaller margin and scale, the margin growing over the first fifth.
+smaller margin and scale, the margin growing over the first fifth, and centres that begin at the mean of
+what the untrained network makes of each person (Qi et al. 2018), which saves epochs.
 """
 
 import argparse
@@ -34,8 +35,8 @@ People = npt.NDArray[np.int64]
 class Margin:
     """ArcFace: the right person's angle is made `angle` radians wider before all are compared."""
 
-    angle: float = 0.3
-    scale: float = 24.0
+    angle: float = 0.2
+    scale: float = 16.0
     grows: float = 0.2  # share of the training over which the angle grows from 0
 
 
@@ -66,6 +67,22 @@ class Classified(nn.Module):
         return vectors @ F.normalize(self.centres, dim=1).T
 
 
+@torch.no_grad()
+def imprint(classified: Classified, pictures: Picture, people: People, of_each: int = 4) -> None:
+    """Put each centre at the mean vector of the person's first pictures, the network being untrained."""
+    order = np.argsort(people, kind="stable")
+    starts = np.searchsorted(people[order], np.arange(len(classified.centres)))
+    sums = torch.zeros_like(classified.centres)
+    classified.train()
+    for shift in range(of_each):
+        at = np.minimum(starts + shift, len(people) - 1)
+        for first in range(0, len(at), CHUNK):
+            chosen = order[at[first : first + CHUNK]]
+            vectors = classified.identity.embed(to_tensor(pictures[np.sort(chosen)]))
+            sums.index_add_(0, torch.from_numpy(people[np.sort(chosen)]), vectors)
+    classified.centres.copy_(F.normalize(sums, dim=1))
+
+
 def train_identity(
     classified: Classified,
     pictures: Picture,
@@ -75,6 +92,8 @@ def train_identity(
     resume: State | None = None,
 ) -> Steps[None]:
     """Train on pictures uint8 [n, H, W, 3] of people int64 [n], numbered from 0."""
+    if resume is None:
+        imprint(classified, pictures, people)
     labels = torch.from_numpy(people)
 
     def loss(seen: torch.Tensor, chosen: Indices, done: float) -> torch.Tensor:
