@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from storage.records import CPU_QUEUE, GPU_QUEUE
+from storage.records import CPU_QUEUE, GPU_QUEUE, Status
 from storage.settings import Settings
 from storage.stores import Stores
 from workers.garbage import Garbage
@@ -19,7 +19,7 @@ from workers.webhooks import Deliveries
 
 LOCK = "housekeeping"
 SHORTEST_LOCK_S = 2.0
-LONGEST_PAUSE_S = 60.0
+LONGEST_PAUSE_PASSES = 4
 MOST_RINGS = 1000
 
 log = logging.getLogger(__name__)
@@ -27,14 +27,18 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Backoff:
-    """How long a queue that was rung for in vain is left alone."""
+    """How long a queue that was rung for is left alone: for a pass, and longer while it goes on missing rings.
 
-    first_pause_s: float
+    A few passes at most: a message that a worker has in hand, and not yet answered by a claim, is counted
+    as missing too, so a queue may look rung for in vain where it is only busy.
+    """
+
+    pass_s: float
     pause_s: float = 0.0
     not_before: float = 0.0
 
     def rung(self, now: float) -> None:
-        self.pause_s = min(LONGEST_PAUSE_S, max(self.first_pause_s, 2 * self.pause_s))
+        self.pause_s = min(LONGEST_PAUSE_PASSES * self.pass_s, max(self.pass_s, 2 * self.pause_s))
         self.not_before = now + self.pause_s
 
     def rest(self) -> None:
@@ -64,6 +68,8 @@ class Housekeeper:
         """One pass."""
         for job in self._stores.jobs.expire(max_lost=self._settings.max_lost):
             log.warning("job %s: its lease passed, now %s (lost %d)", job.id, job.status, job.lost)
+            if job.status is Status.QUEUED:
+                self._bell.ring(job.queue, job.id)
         for job in self._stores.jobs.overdue():
             log.warning("job %s: its deadline passed, now %s", job.id, job.status)
             if job.attempt:  # a worker that still runs it asks the row, and stops

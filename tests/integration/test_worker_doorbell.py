@@ -103,3 +103,20 @@ def test_housekeeping_without_a_broker_still_expires_leases(tmp_path: Path) -> N
     time.sleep(0.05)
     keeper.tidy()
     assert stores.jobs.get("local", job.id).lost == 1
+
+
+def test_a_job_whose_lease_passed_is_rung_for_at_once_though_its_queue_was_rung_for_just_now(
+    broker: Broker, tmp_path: Path
+) -> None:
+    stores, bell = memory_stores(), Doorbell(broker[0])
+    keeper = Housekeeper(stores, bell, Settings(data_dir=tmp_path, housekeeping_s=60))
+    stores.jobs.add("local", "sample", {})
+    keeper.tidy()
+    with redis.Redis.from_url(broker[0]) as client:
+        client.flushall()  # the message is taken ...
+        assert stores.jobs.claim("gpu", "w", lease_s=0.01)  # ... and its worker dies
+        time.sleep(0.05)
+        keeper.tidy()
+        assert bell.waiting("gpu") == 1
+        keeper.tidy()
+        assert bell.waiting("gpu") == 1
