@@ -26,7 +26,7 @@ from gpu_ops.progress import State, Steps
 from gpu_ops.training.going_on import go_on
 from gpu_ops.training.reading import Indices, Reading, train_reader
 
-STEPS = 6000
+STEPS = 2000
 CHUNK = 100
 People = npt.NDArray[np.int64]
 
