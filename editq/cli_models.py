@@ -1,4 +1,4 @@
-"""`editq models`: what concerns models as files. The work is done by a process that has torch."""
+"""`editq models`. Files are read by a process that has torch; trainings are jobs of the service."""
 
 import importlib.util
 import subprocess
@@ -7,10 +7,16 @@ from pathlib import Path
 
 import click
 
+from editq.cli_training import COMMANDS
+
 
 @click.group()
 def models() -> None:
-    """Models: import the checkpoints that you have."""
+    """Models: import the checkpoints that you have, or train your own."""
+
+
+for command in COMMANDS:
+    models.add_command(command)
 
 
 @models.command("import")
@@ -29,5 +35,5 @@ def import_(files: tuple[Path, ...], to: Path | None, name: str | None, parts: s
     given = {"--to": to, "--name": name, "--parts": parts}
     options = [f"{option}={value}" for option, value in given.items() if value is not None]
     # -P: no module is taken from the current folder, which may be one of downloads
-    command = [sys.executable, "-P", "-m", "gpu_ops.importers", *options, "--", *map(str, files)]
-    sys.exit(subprocess.run(command, check=False).returncode)
+    arguments = [sys.executable, "-P", "-m", "gpu_ops.importers", *options, "--", *map(str, files)]
+    sys.exit(subprocess.run(arguments, check=False).returncode)
