@@ -21,7 +21,6 @@ Start = Literal["encoder", "w_avg"]
 VERSION = 1
 """Counted up whenever the same picture, model and settings would give other numbers than before."""
 LAMBDA_LPIPS = 10.0
-RATES: dict[Start, float] = {"encoder": 0.05, "w_avg": 0.1}
 RAMP_UP, RAMP_DOWN = 0.05, 0.25
 
 
@@ -67,7 +66,7 @@ def invert(
     pictures: Picture,
     *,
     steps: int = 500,
-    lr: float | None = None,
+    lr: float = 0.1,
     start: Start | None = None,
     patience: int = 0,
     resume: State | None = None,
@@ -75,15 +74,15 @@ def invert(
     """Optimise w_plus from the encoder's guess, or from w_avg, until the generator draws `pictures`.
 
     pictures  uint8 [N, R, R, 3], R the model's resolution
-    lr        highest Adam step size, in W+ units; by default RATES of the start
+    lr        highest Adam step size, in W+ units
     start     by default the encoder's guess where the model has one
     patience  end early once no item's loss improves any more: see gpu_ops/patience.py; 0: never
 
     Minimises 10 LPIPS + MSE; the LPIPS weight times the backbone's recorded factor. Yields Progress
     after each step; returns the lowest-loss step of each item, early when sent True. Raises ShapeError and
     IncompleteModelError before the first step; NonFiniteError.
-    Source: Ling et al. 2021, supplement; learning rate: Karras et al. 2020. Departure: from the encoder, a
-    rate that was measured here (docs/inversion.md).
+    Source: Ling et al. 2021, supplement; learning rate: Karras et al. 2020. Departure: the same rate from the
+    encoder, where the paper takes 0.001 (docs/inversion.md).
     """
     resolution = bundle.resolution_px
     if pictures.shape[1:] != (resolution, resolution, 3):
@@ -98,7 +97,7 @@ def invert(
     if resume is not None:
         descent.restore(resume)
         waiting.restore(resume)
-    weight, lr = LAMBDA_LPIPS * bundle.perceptual.invert_factor, lr or RATES[start]
+    weight = LAMBDA_LPIPS * bundle.perceptual.invert_factor
     complete = True
     while descent.step < steps and not waiting.over(descent.step):
         drawn = bundle.generator.synthesise(descent.value).picture  # [N, 3, R, R]

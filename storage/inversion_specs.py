@@ -18,9 +18,7 @@ class Inverting(Strict):
         description="Where from: the encoder's guess, or the mean code. By default the encoder's, where the "
         "model has one.",
     )
-    lr: LearningRate | None = Field(
-        default=None, description="Highest step size; by default what suits the start."
-    )
+    lr: LearningRate = Field(default=0.1, description="Highest step size, in units of the code.")
     patience: Annotated[int, Field(ge=0, le=5000)] = Field(
         default=0,
         description="End once the best loss has not fallen by 1 % within so many steps; 0: take all steps.",

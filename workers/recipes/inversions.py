@@ -12,7 +12,7 @@ from safetensors.torch import load
 from gpu_ops import invert as inverting
 from gpu_ops import tuning
 from gpu_ops.bundle import Bundle
-from gpu_ops.invert import RATES, InvertResult, invert, start_of
+from gpu_ops.invert import InvertResult, invert, start_of
 from gpu_ops.picture import Picture
 from gpu_ops.progress import State, Steps
 from gpu_ops.tuning import TuneResult, tune, tuned
@@ -91,7 +91,7 @@ def inversion_digest(model: Model, bundle: Bundle, picture: Picture, steps: int,
         "picture": hashlib.sha256(picture.tobytes()).hexdigest(),
         "model": model.digest,
         "perceptual": bundle.perceptual.name,
-        "settings": [start, how.lr or RATES[start], steps, how.patience, how.tune_steps],
+        "settings": [start, how.lr, steps, how.patience, how.tune_steps],
         "versions": [inverting.VERSION, tuning.VERSION],
     }
     return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
