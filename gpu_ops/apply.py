@@ -111,7 +111,7 @@ def apply(
 
     q_edit  part ids that the vectors are about
     before  how w_plus looks, where that is known already
-    found   what optimisation came to, where an earlier attempt has done it
+    found   what an earlier attempt came to; nothing is optimised again
 
     Yields Progress after each step of optimisation, or once; early when sent True. Whatever the way, the
     rest of the picture is no further from what it was than by the vectors alone.
@@ -127,8 +127,9 @@ def apply(
         way, why = "vector", f"{why}; the vectors change no part here that could be optimised for"
     total, shown = vectors, applied
     if way == "vector":
+        if found is None and resume is None:
+            yield Progress(1, 1, state=_done, preview=lambda: applied.pictures)
         found = None
-        yield Progress(1, 1, preview=lambda: applied.pictures)
     else:
         if found is None:
             found = yield from _optimise(bundle, w_plus, vectors, applied, q_edit, plan, way, resume)
@@ -141,6 +142,11 @@ def apply(
         **leak(bundle, before.pictures[0], shown.pictures[0], outside),
     }
     return Applied(total, shown.pictures[0], shown.masks[0], way, why, figures, found)
+
+
+def _done() -> State:
+    """Of a forward pass: there is nothing to go on with."""
+    return {"done": torch.tensor(True)}
 
 
 def _way(plan: Plan, delta_w: torch.Tensor | None, vector_db: float) -> tuple[Way, str]:

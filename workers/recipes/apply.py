@@ -142,9 +142,9 @@ def _apply(
         resume=course.resumed(name),
     )
     applied = yield from course.run(name, run, most)
-    if applied.optimised is not None:
-        course.keep(name, applied.optimised.delta_w)
-        course.keep(steps_name, torch.tensor(applied.steps))
+    done = applied.optimised or Optimised(applied.delta_w, 0)
+    course.keep(name, done.delta_w)
+    course.keep(steps_name, torch.tensor(done.steps))
     return applied
 
 
