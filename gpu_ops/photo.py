@@ -94,8 +94,8 @@ def paste_back(original: Picture, box: Box, edited: Edited, paste: Paste = "auto
 
     Where content persists, the upsampled difference (after - before) is added, so that the inversion's blur
     does not show. Where it is replaced, the upsampled edited pixels are taken, moved in colour by a membrane
-    that meets the original all around (Perez et al. 2003). Both fade in from the region's edge inwards over
-    the buffer's width. Outside the region every byte is the original's; an edit that changed nothing, pasted
+    that meets the original all around (Perez et al. 2003). Both fade in within the buffer, from the region's
+    edge inwards. Outside the region every byte is the original's; an edit that changed nothing, pasted
     as a difference, gives the original.
 
     original  uint8 [H, W, 3]
@@ -146,7 +146,7 @@ def _fade(region: Bools, open_sides: tuple[bool, bool, bool, bool]) -> Floats:
 
     The picture's own end is no edge of the region: there is nothing beyond it to meet.
     """
-    full = EDGE + default_buffer_px(len(region))
+    full = _full(region)
     wide = int(full) + 1
     above, below, left, right = open_sides
     padded = np.pad(region, wide, mode="edge")
@@ -159,6 +159,11 @@ def _fade(region: Bools, open_sides: tuple[bool, bool, bool, bool]) -> Floats:
     far = ndimage.distance_transform_edt(padded)[wide:-wide, wide:-wide]
     near: Floats = np.minimum(far, full).astype(np.float32)
     return near
+
+
+def _full(region: Bools) -> float:
+    """From how far in on the edit shows in full: where the buffer ends, and what was asked for begins."""
+    return default_buffer_px(len(region)) + 0.5
 
 
 def _strips(size: int) -> Iterator[tuple[int, int]]:
@@ -174,7 +179,7 @@ def _blend(area: Picture, layers: dict[str, Floats], region: Bools, top: int, bo
     def up(name: str, how: Image.Resampling) -> Floats:
         return _upsampled(layers[name], top, bottom, size, how)
 
-    weight = np.clip((up("far", Image.Resampling.BILINEAR) - EDGE) / default_buffer_px(len(region)), 0, 1)
+    weight = np.clip((up("far", Image.Resampling.BILINEAR) - EDGE) / (_full(region) - EDGE), 0, 1)
     weight *= _nearest(region, top, bottom, size)
     change = up("difference", Image.Resampling.BICUBIC)
     if "replacement" in layers:

@@ -7,7 +7,8 @@ from pydantic import Field
 from storage.mask_specs import Strict
 from storage.options import LearningRate
 
-MIN_PSNR_DB = 22.0
+MIN_PSNR_DB = 25.0
+"""Pictures of another kind than the bundled models draw come out at 21 to 24 dB (docs/inversion.md)."""
 
 
 class Inverting(Strict):
