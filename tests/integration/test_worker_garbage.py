@@ -22,7 +22,7 @@ from api.app import create_app
 from storage.errors import StorageUnavailable
 from storage.memory import MemoryObjects, MemoryProgressBoard, memory_stores
 from storage.objects import FileObjects, checkpoint_key, image_key, job_prefix, model_key, output_key
-from storage.records import Claim, Count, ObjectRef
+from storage.records import Claim, Count, Kept, Model, ObjectRef, Part, new_id
 from storage.settings import Settings
 from storage.stores import Objects, Stores
 from workers.garbage import KEYS_AT_ONCE, Garbage
@@ -393,3 +393,18 @@ def test_many_workers_make_one_pass_an_interval(stores: Stores) -> None:
     ends[1].set()
     for thread in threads:
         thread.join()
+
+
+def test_a_model_that_a_job_left_keeps_its_files_when_the_outputs_expire(stores: Stores) -> None:
+    """Its files lie among the job's outputs: those that the model names stay, the others go."""
+    claim = claimed(stores.jobs)
+    weights, sheet = (
+        put(stores, output_key("local", claim.job.id, 1, name)) for name in ("generator.safetensors", "s.png")
+    )
+    files = {"generator": weights}
+    model = Model(new_id(), "local", "mine", "d" * 64, 16, (Part(0, "all", (0, 0, 0)),), {}, files, {}, 0.0)
+    outputs = {"generator.safetensors": weights, "s.png": sheet}
+    stores.jobs.succeed(claim, outputs, {}, kept=Kept(models=(model,)))
+    garbage(stores, outputs_kept_s=AT_ONCE).tidy()
+    assert kept(stores) == {weights.key}
+    assert stores.objects.get(stores.library.get_model("local", "mine").files["generator"])

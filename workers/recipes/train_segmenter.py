@@ -229,7 +229,7 @@ def _save(attempt: Attempt, task: SegmenterTask, learned: Learned) -> Saved:
         resolution_px=task.model.resolution_px,
         parts=task.parts,
         groups=groups_of(spec, task.model),
-        card={**task.model.card, "annotations": len(spec.annotations), "miou": figures["miou"]},
+        card={**_complete(task.model.card), "annotations": len(spec.annotations), "miou": figures["miou"]},
     )
     outputs = Outputs(attempt, replace(task.model, parts=task.parts))
     for index, code in enumerate(learned.w_plus):
@@ -245,6 +245,11 @@ def _save(attempt: Attempt, task: SegmenterTask, learned: Learned) -> Saved:
     )
     outputs.json("provenance.json", outputs.provenance() | {"result": facts})
     return Saved(attempt.outputs, facts, Kept(models=(model,)))
+
+
+def _complete(card: dict[str, Any]) -> dict[str, Any]:
+    """A card without what the model needed before."""
+    return {name: value for name, value in card.items() if name != "needs"}
 
 
 def _figures(task: SegmenterTask, learned: Learned) -> tuple[list[int], dict[str, Any]]:

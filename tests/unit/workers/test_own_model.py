@@ -94,7 +94,7 @@ def paint(folder: Path, how_many: int) -> None:
 
 
 def test_the_path_from_a_folder_of_pictures_to_an_editor(
-    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, plant: Trial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -107,6 +107,7 @@ def test_the_path_from_a_folder_of_pictures_to_an_editor(
     paint(tmp_path / "annotations", how_many=3)
     figures = run(learn)
     assert '"miou": 0.' in figures or '"miou": 1.' in figures
+    assert "needs" not in plant.stores.library.get_model("local", "mine").card
     run(again)
     listing, pairs = read_listing(tmp_path / "more")
     assert listing["parts"] == PARTS
