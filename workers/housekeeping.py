@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Backoff:
-    """How long a queue that was rung for is left alone: for a pass, and longer while it goes on missing rings.
+    """How long a queue that was rung for is left alone: a pass, and longer while it goes on missing rings.
 
     A few passes at most: a message that a worker has in hand, and not yet answered by a claim, is counted
     as missing too, so a queue may look rung for in vain where it is only busy.
