@@ -24,7 +24,7 @@ Mode = Literal["auto", "vector", "refinement", "optimisation"]
 
 ENOUGH_DB = 29.0  # outside the region: what refinement is to reach, and the vector alone may
 LEAST_DB = 26.0  # less is no good result
-GAIN_DB = 3.0  # by refinement, where no transfer report has measured it (docs/measurements.md)
+GAIN_DB = 4.0  # by refinement, where no transfer report has measured it (docs/method.md)
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,18 @@ class EditObjective:
         return {"total": total, **each}, drawn.picture
 
 
+class Shared:
+    """An objective of which one vector [1, L, D] is to serve all items."""
+
+    def __init__(self, objective: EditObjective) -> None:
+        self.objective = objective
+
+    def losses(self, delta_w: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """The mean of each loss [1], and the pictures [N, 3, R, R], at delta_w [1, L, D]."""
+        losses, drawn = self.objective.losses(delta_w.expand_as(self.objective.w_plus))
+        return {name: value.mean(dim=0, keepdim=True) for name, value in losses.items()}, drawn
+
+
 def edit(
     bundle: Bundle,
     w_plus: torch.Tensor,
@@ -107,6 +119,7 @@ def edit(
     lambda_id: float | None = None,
     layers: tuple[int, int] | None = None,
     buffer_px: int | None = None,
+    shared: bool = False,
     resume: State | None = None,
 ) -> Steps[EditResult]:
     """Find the editing vector that makes the segmentation match target_masks around the parts q_edit.
@@ -118,10 +131,11 @@ def edit(
     preset        whose weights to take where none are given (gpu_ops/presets.py)
     layers        first and last layer that may change, from 0; by default all
     buffer_px     widening of the region; by default 5 px at 512 px, scaled, at least 1
+    shared        look for one vector that does for all items; each loss is then their mean
 
     Yields Progress after each step; losses are unitless, averaged over N. Returns the lowest-loss step
-    of each item, early when sent True. Raises ShapeError, MaskUnchangedError and IncompleteModelError
-    before the first step; NonFiniteError.
+    of each item (shared: of all together), early when sent True. Raises ShapeError, MaskUnchangedError
+    and IncompleteModelError before the first step; NonFiniteError.
     """
     weights = weigh(
         bundle,
@@ -134,9 +148,9 @@ def edit(
     objective = objective_of(bundle, w_plus, target_masks, q_edit, weights, buffer_px)
     if not bool(objective.changes.all()):
         raise MaskUnchangedError("the mask asked for is what the picture has there already")
-    descent = yield from descend(
-        objective, torch.zeros_like(w_plus), steps=steps, lr=lr, layers=layers, resume=resume
-    )
+    start = torch.zeros_like(w_plus[:1] if shared else w_plus)
+    aim = Shared(objective) if shared else objective
+    descent = yield from descend(aim, start, steps=steps, lr=lr, layers=layers, resume=resume)
     return _finish(objective, descent, q_edit)
 
 
@@ -156,7 +170,7 @@ def objective_of(
 
 
 def descend(
-    objective: EditObjective,
+    objective: EditObjective | Shared,
     start: torch.Tensor,
     *,
     steps: int,
@@ -211,9 +225,10 @@ def _check(bundle: Bundle, w_plus: torch.Tensor, target_masks: Picture) -> None:
 
 
 def _finish(objective: EditObjective, descent: Descent, q_edit: tuple[int, ...]) -> EditResult:
-    drawn, masks = objective.bundle.draw(objective.w_plus + descent.best)
+    delta_w = descent.best.expand_as(objective.w_plus)
+    drawn, masks = objective.bundle.draw(objective.w_plus + delta_w)
     result = EditResult(
-        delta_w=descent.best,
+        delta_w=delta_w,
         pictures=to_uint8(drawn),
         masks=masks.to(torch.uint8).cpu().numpy(),
         inverted=to_uint8(objective.inverted),
@@ -225,8 +240,8 @@ def _finish(objective: EditObjective, descent: Descent, q_edit: tuple[int, ...])
         result.metrics.append(
             {
                 **score_edit(objective.bundle, result, target, q_edit, index),
-                "loss_first": float(descent.first_loss[index]),
-                "loss_last": float(descent.best_loss[index]),
+                "loss_first": float(descent.first_loss[index % len(descent.best)]),
+                "loss_last": float(descent.best_loss[index % len(descent.best)]),
             }
         )
     return result

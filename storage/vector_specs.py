@@ -134,6 +134,11 @@ class LearnVectorSpec(Losses, Point, Spec):
     inversion_steps: Steps = Field(default=500, description="Used for each picture given as an image.")
     inverting: Inverting = Field(default=Inverting(), description="Used for each picture given as an image.")
     targets: Annotated[tuple[Target, ...], Field(min_length=1, max_length=16)]
+    samples: Annotated[int, Field(ge=0, le=15)] = Field(
+        default=0,
+        description="Samples of the model that a vector of mask_operations is learned on too, beside the "
+        "first point: it carries over better then, and takes as many times longer.",
+    )
     transfer_samples: Annotated[int, Field(ge=0, le=128)] = Field(
         default=32, description="Fresh samples that the transfer report is measured on; 0: no report."
     )

@@ -1,6 +1,7 @@
 """learn_vector: editing vectors, each with its example and its transfer report, kept in the library."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from gpu_ops.learn import Example, from_pairs, parts_that_changed, seen_change, 
 from gpu_ops.picture import Picture
 from gpu_ops.progress import State, Steps
 from gpu_ops.refine import look
+from gpu_ops.sample import seeded_code
 from gpu_ops.score import score_edit
-from gpu_ops.transfer import REFINE_STEPS, STRENGTHS, Trial, refined_gain, transfer
+from gpu_ops.transfer import REFINE_STEPS, STRENGTHS, TRUNCATION_PSI, Trial, refined_gain, transfer
 from gpu_ops.transfer_report import report
 from storage.errors import MaskUnchanged
 from storage.mask_operations import apply_operations, copied_masks, edited_parts
@@ -30,6 +32,8 @@ from workers.recipes.points import find_codes, read_points, steps_to_find
 from workers.recipes.weighing import losses_of
 
 Codes = Mapping[OnePoint, Inverted]
+LEARN_SEED = 2_000_000  # of samples to learn on: none of a transfer report's
+MOST_TRIES = 4  # for each of them
 
 
 def _load(attempt: Attempt) -> LearnTask:
@@ -102,9 +106,11 @@ def _optimise(
         course.skipped(spec.steps)
         delta_w = known.to(bundle.device)
     else:
-        run = edit(bundle, first.w_plus, wanted[None], q_edit, **losses_of(spec), resume=course.resumed(name))
-        edited = yield from course.run(name, run, spec.steps)
-        delta_w = edited.delta_w
+        codes, masks = _also(task, first, wanted, target, index)
+        shared = len(codes) > 1
+        how = losses_of(spec) | {"shared": shared, "resume": course.resumed(name)}
+        edited = yield from course.run(name, edit(bundle, codes, masks, q_edit, **how), spec.steps)
+        delta_w = edited.delta_w[:1]
         own = edited.metrics[0]
         losses = torch.tensor([own["loss_first"], own["loss_last"], edited.steps], dtype=torch.float64)
     course.keep(name, delta_w)
@@ -130,6 +136,24 @@ def _wanted(task: LearnTask, mask: Picture, target: Target, index: int) -> tuple
     if np.array_equal(wanted, mask):
         raise MaskUnchanged("The mask asked for is the mask that is there already.", field=field)
     return wanted, edited_parts(target, mask, wanted, parts, groups)
+
+
+def _also(
+    task: LearnTask, first: Inverted, wanted: Picture, target: Target, index: int
+) -> tuple[torch.Tensor, Picture]:
+    """The codes [N, L, D] to learn on, the first point's before those of samples, and the masks wanted there.
+
+    A sample whose mask the operations leave as it is teaches nothing; another is taken.
+    """
+    codes, masks, missing = [first.w_plus], [wanted], task.spec.samples if target.mask_operations else 0
+    for seed in range(LEARN_SEED, LEARN_SEED + MOST_TRIES * missing):
+        if len(codes) > missing:
+            break
+        w_plus = seeded_code(task.bundle, seed, TRUNCATION_PSI)
+        with suppress(MaskUnchanged):
+            masks.append(_wanted(task, look(task.bundle, w_plus).masks[0], target, index)[0])
+            codes.append(w_plus)
+    return torch.cat(codes), np.stack(masks)
 
 
 def _report(

@@ -126,6 +126,7 @@ def _facts(outputs: Outputs, task: LearnTask, target: Target, learned: Learned) 
     aim = target.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     return {
         "target": aim,
+        "samples": spec.samples if target.mask_operations else 0,
         "losses": spec.model_dump(mode="json", include=set(Losses.model_fields)),
         "weights": asdict(weigh(task.bundle, spec.preset, **weights_of(spec))),
         "metrics": learned.metrics,

@@ -135,7 +135,7 @@ def test_optimising_asks_for_the_mask_that_the_vector_gave(
         (24.0, 3.0, "refinement"),
         (24.0, None, "refinement"),
         (22.9, 3.0, "optimisation"),
-        (22.9, None, "optimisation"),
+        (21.9, None, "optimisation"),
         (22.9, 8.0, "refinement"),
         (25.0, -1.0, "optimisation"),
     ],

@@ -204,6 +204,24 @@ def test_the_best_step_is_returned_and_not_the_last(
     assert float(again.detach()) == pytest.approx(min(totals), rel=1e-4)
 
 
+def test_a_shared_vector_goes_down_the_mean_of_all_losses(
+    tiny64: Bundle, w_plus: torch.Tensor, target: Picture
+) -> None:
+    code = w_plus[:2].double()
+    goal = wanted(tiny64, code)
+    seen, result = finish(edit(tiny64, code, goal, WHEEL, steps=3, shared=True))
+    assert torch.equal(result.delta_w[0], result.delta_w[1])
+    objective = EditObjective(tiny64, code, torch.from_numpy(goal).long(), WHEEL, EditWeights(), 1)
+    delta_w = torch.zeros_like(code[:1]).requires_grad_()
+    optimiser = torch.optim.Adam([delta_w], lr=0.02)
+    for progress in seen:
+        total = objective.losses(delta_w.expand_as(code))[0]["total"].mean()
+        assert progress.losses["total"] == pytest.approx(float(total.detach()), rel=1e-9)
+        optimiser.zero_grad()
+        total.backward()
+        optimiser.step()
+
+
 def test_masks_that_do_not_fit_are_refused_before_the_first_step(
     tiny: Bundle, w_plus: torch.Tensor, target: Picture
 ) -> None:

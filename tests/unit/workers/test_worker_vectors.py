@@ -106,6 +106,13 @@ def test_several_vectors_from_one_upload_are_as_if_learned_alone(plant: Trial, p
     assert both[1].facts["inversion"]["steps"] == 3
 
 
+def test_a_vector_learned_on_samples_too_is_another_one(plant: Trial) -> None:
+    alone, wider = (vectors(plant, learn(plant, samples=count))[0] for count in (0, 2))
+    one, other = (plant.stores.objects.get(vector.files["delta_w"]) for vector in (alone, wider))
+    assert one != other
+    assert wider.facts["samples"] == 2
+
+
 def test_a_report_is_measured_and_kept(plant: Trial) -> None:
     job = learn(plant, transfer_samples=2)
     (vector,) = vectors(plant, job)
