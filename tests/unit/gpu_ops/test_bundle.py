@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from gpu_ops.bundle import load_bundle
+from gpu_ops.encoder import Encoder, EncoderConfig
 from gpu_ops.errors import IncompleteModelError, WeightsError
 from gpu_ops.judge import Judge
 from gpu_ops.network_file import save_network
@@ -166,4 +167,25 @@ def test_a_description_that_is_not_there_or_not_text_is_refused(folder: Path) ->
         load_bundle(folder)
     (folder / "model.json").unlink()
     with pytest.raises(WeightsError, match=r"model\.json"):
+        load_bundle(folder)
+
+
+def put_encoder(folder: Path, num_ws: int) -> None:
+    encoder = Encoder(EncoderConfig(32, num_ws, 16, width=8, widest=16, pyramid=8))
+    save_network(folder / "encoder.safetensors", encoder, encoder.config.as_dict(), half=True)
+    rewrite(folder, lambda description: description["files"].update(encoder="encoder.safetensors"))
+
+
+def test_a_model_may_have_an_encoder(folder: Path) -> None:
+    assert load_bundle(folder).encoder is None
+    put_encoder(folder, num_ws=8)
+    encoder = load_bundle(folder).encoder
+    assert encoder is not None
+    assert not any(parameter.requires_grad for parameter in encoder.parameters())
+    assert encoder(torch.randn(2, 3, 32, 32)).shape == (2, 8, 16)
+
+
+def test_an_encoder_of_another_generator_is_named(folder: Path) -> None:
+    put_encoder(folder, num_ws=10)
+    with pytest.raises(WeightsError, match=r"encoder.safetensors is for .* \(32, 10, 16\)"):
         load_bundle(folder)
