@@ -68,7 +68,9 @@ def memory(world: World, rng: Random) -> Told:
     pids = _pids(world)
     for child in _children(world):
         limit = _virtual_bytes(child) + (2 << 30)
-        resource.prlimit(child, resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))  # a next run may raise it
+        resource.prlimit(
+            child, resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY)
+        )  # a next run may raise it
     hungry = world.submit("hungry", steps=3)
     yield from world.judge.one_end(hungry, "failed")
     row = world.judge.row(hungry)
