@@ -13,6 +13,7 @@ import torch
 
 from gpu_ops.bundle import Bundle
 from gpu_ops.edit import descend, objective_of
+from gpu_ops.learn import Example, parts_that_changed
 from gpu_ops.picture import Picture
 from gpu_ops.presets import weigh
 from gpu_ops.progress import Progress, State, Steps
@@ -109,7 +110,7 @@ def apply(
 ) -> Steps[Applied]:
     """Apply the vectors' sum delta_w [L, D] (None: every strength is 0) to one code w_plus [1, L, D].
 
-    q_edit  part ids that the vectors are about
+    q_edit  part ids that the vectors are about; empty: those that they change here
     before  how w_plus looks, where that is known already
     found   what an earlier attempt came to; nothing is optimised again
 
@@ -120,6 +121,7 @@ def apply(
     before = before or look(bundle, w_plus)
     vectors = torch.zeros_like(w_plus) if delta_w is None else delta_w.to(w_plus)[None]
     applied = before if delta_w is None else look(bundle, w_plus + vectors)
+    q_edit = q_edit or parts_that_changed(Example(before, applied), bundle.parts)
     outside = outside_of(before.masks[0], applied.masks[0], q_edit)
     vector_db = leak_db(before.pictures[0], applied.pictures[0], outside)
     way, why = _way(plan, delta_w, vector_db)

@@ -47,7 +47,7 @@ class Chosen:
 
 @dataclass(frozen=True)
 class ApplyTask:
-    """q_edit: part ids that the vectors are about, together."""
+    """q_edit: part ids that the vectors are about, together; none where one of them does not say."""
 
     spec: ApplySpec
     model: Model
@@ -73,7 +73,8 @@ def _load(attempt: Attempt) -> ApplyTask:
     assert isinstance(spec, ApplySpec)
     bundle = attempt.models.bundle(model)
     chosen = tuple(_read(attempt, use, model, index) for index, use in enumerate(spec.vectors))
-    names = [name for each in chosen for name in each.vector.q_edit]
+    named = [each.vector.q_edit for each in chosen]
+    names = [name for parts in named for name in parts] if all(named) else []
     q_edit = resolve_parts(names, model.parts, model.groups, field="vectors")
     points = read_points(attempt, spec.points, model, bundle, steps=spec.inversion_steps, how=spec.inverting)
     return ApplyTask(spec, model, bundle, points, chosen, q_edit, _plan(spec, chosen))

@@ -150,6 +150,17 @@ def test_optimising_never_changes_more_of_the_rest(plant: Trial, mode: str, step
     assert told["mode"] in (mode, "vector")
 
 
+@pytest.mark.parametrize("mode", ["vector", "refinement", "optimisation"])
+def test_a_vector_that_does_not_say_what_it_is_about_is_applied_too(plant: Trial, mode: str) -> None:
+    """An imported one, say: the parts that it changes are taken for those."""
+    (vector,) = vectors(plant, learn(plant))
+    members = {name: getattr(vector, name) for name in Vector.__dataclass_fields__}
+    plant.stores.library.put_vector(Vector(**{**members, "q_edit": (), "report": {}}))
+    job = apply(plant, {"vector": vector.id, "strength": 2}, seed=4, mode=mode, steps=1)
+    assert job.result["q_edit"] == []
+    assert pixels(output(plant, job, "picture_000_00.png")) != pixels(output(plant, job, "inverted_000.png"))
+
+
 def test_an_amount_of_change_becomes_a_strength_by_the_report(plant: Trial) -> None:
     (vector,) = vectors(plant, learn(plant))
     known = {"table": [[0.0, 0.0], [1.0, 0.5], [2.0, 0.8]], "measure": {"kind": "growth", "name": "rim"}}
