@@ -156,7 +156,7 @@ def test_a_vector_that_does_not_say_what_it_is_about_is_applied_too(plant: Trial
     (vector,) = vectors(plant, learn(plant))
     members = {name: getattr(vector, name) for name in Vector.__dataclass_fields__}
     plant.stores.library.put_vector(Vector(**{**members, "q_edit": (), "report": {}}))
-    job = apply(plant, {"vector": vector.id, "strength": 2}, seed=4, mode=mode, steps=1)
+    job = apply(plant, {"vector": vector.id, "strength": 2}, seed=4, mode=mode, steps=3)
     assert job.result["q_edit"] == []
     assert pixels(output(plant, job, "picture_000_00.png")) != pixels(output(plant, job, "inverted_000.png"))
 
