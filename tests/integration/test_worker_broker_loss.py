@@ -68,7 +68,7 @@ def plant(tmp_path: Path, broker: Broker) -> Iterator[Plant]:
 
 def test_a_broker_killed_in_mid_job_and_started_again(plant: Plant, broker: Broker) -> None:
     picture = upload_noise(plant)
-    job = plant.submit("invert", image=picture, steps=150)
+    job = plant.submit("invert", image=picture, steps=150, reuse=False)
     plant.under_way(job)
     broker.kill()
     ended = plant.ended(job)  # in the dark
@@ -83,7 +83,7 @@ def test_a_broker_killed_in_mid_job_and_started_again(plant: Plant, broker: Brok
 
 def test_a_broker_frozen_for_a_while(plant: Plant, broker: Broker) -> None:
     picture = upload_noise(plant)
-    job = plant.submit("invert", image=picture, steps=150)
+    job = plant.submit("invert", image=picture, steps=150, reuse=False)
     plant.under_way(job)
     broker.process.send_signal(signal.SIGSTOP)
     plant.stores.jobs.request_cancel("local", job.id)

@@ -34,9 +34,9 @@ def times(plant: Plant, job: Job, kind: str) -> list[float]:
 
 def test_kill_9_of_the_child_and_its_job_goes_on_at_once_to_the_same_bits(plant: Plant) -> None:
     picture = upload_noise(plant)
-    whole = plant.ended(plant.submit("invert", image=picture, steps=STEPS))
+    whole = plant.ended(plant.submit("invert", image=picture, steps=STEPS, reuse=False))
     assert (whole.status, whole.attempt) == (Status.SUCCEEDED, 1), whole.error
-    job = plant.submit("invert", image=picture, steps=STEPS)
+    job = plant.submit("invert", image=picture, steps=STEPS, reuse=False)
     before = plant.under_way(job)
     assert before.worker_pid is not None
     assert gpu(plant).children == [before.worker_pid]

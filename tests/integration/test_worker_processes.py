@@ -97,7 +97,7 @@ def test_long_work_gives_way_to_an_interactive_job_and_goes_on(plant: Plant, pic
 
 
 def test_kill_9_of_the_pool_child(plant: Plant, picture: str) -> None:
-    job = plant.submit("invert", image=picture, steps=STEPS)
+    job = plant.submit("invert", image=picture, steps=STEPS, reuse=False)
     plant.under_way(job)
     (child,) = gpu(plant).children
     os.kill(child, signal.SIGKILL)
@@ -105,7 +105,7 @@ def test_kill_9_of_the_pool_child(plant: Plant, picture: str) -> None:
 
 
 def test_kill_9_of_the_parent_and_a_new_start(plant: Plant, picture: str) -> None:
-    job = plant.submit("invert", image=picture, steps=STEPS)
+    job = plant.submit("invert", image=picture, steps=STEPS, reuse=False)
     plant.under_way(job)
     plant.kill(gpu(plant))
     plant.start("gpu")
