@@ -1,5 +1,6 @@
 """What each preset makes of the losses; equations 2 to 5 on figures computed by hand."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -106,3 +107,44 @@ def test_layers_outside_the_range_stay_bit_for_bit(
     for layers in ((3, 2), (0, w_plus.shape[1]), (-1, 2)):
         with pytest.raises(ShapeError, match="layers"):
             next(edit(tiny, w_plus, target, WHEEL, layers=layers))
+
+
+def total_at(bundle: Bundle, code: torch.Tensor, weights: EditWeights) -> Callable[..., torch.Tensor]:
+    """The summed loss of two pictures in float64, as a function of delta_w."""
+    mask = bundle.draw(code)[1]
+    objective = EditObjective(bundle, code, torch.where(mask == 2, 3, mask), WHEEL, weights, 1)
+    return lambda delta_w: objective.losses(delta_w)[0]["total"].sum()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_gradient_of_every_preset_equals_finite_differences(
+    tiny64: Bundle, w_plus: torch.Tensor, name: str
+) -> None:
+    tiny64.perceptual.edit_factor = 0.3
+    code = w_plus.double()
+    total = total_at(tiny64, code, replace(PRESETS[name], identity=0.0))
+    at = 0.05 * torch.randn_like(code)
+    delta_w = at.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(total(delta_w), delta_w)
+    for _ in range(3):
+        way = torch.randn_like(at)
+        with torch.no_grad():
+            rise = float(total(at + 1e-6 * way) - total(at - 1e-6 * way)) / 2e-6
+        assert float((slope * way).sum()) == pytest.approx(rise, rel=1e-5)
+
+
+def test_the_gradient_of_the_identity_loss_equals_finite_differences(
+    tiny64: Bundle, knowing: Bundle, w_plus: torch.Tensor
+) -> None:
+    """The network's last step is float32, so that steps must be larger and agreement is less close."""
+    assert knowing.identity is not None
+    bundle = replace(tiny64, identity=copy.deepcopy(knowing.identity).double())
+    code = w_plus.double()
+    total = total_at(bundle, code, EditWeights(rgb=0, ce=0, prior=0, identity=100))
+    at = 0.1 * torch.randn_like(code)
+    delta_w = at.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(total(delta_w), delta_w)
+    way = slope / slope.norm()
+    with torch.no_grad():
+        rise = float(total(at + 1e-3 * way) - total(at - 1e-3 * way)) / 2e-3
+    assert float((slope * way).sum()) == pytest.approx(rise, rel=0.02)
