@@ -18,7 +18,8 @@ PAUSE_PER_WRITING = 9.0
 
 
 class Checkpoints:
-    """Keeps one checkpoint of this attempt. Trouble with the store is logged, and never ends a job."""
+    """Keeps one checkpoint of this attempt, every_s apart (0: after each step). Trouble with the store is
+    logged, and never ends a job."""
 
     def __init__(self, attempt: Attempt, *, every_s: float) -> None:
         self._attempt = attempt
@@ -47,7 +48,7 @@ class Checkpoints:
 
     def keep_when_due(self, progress: "Progress") -> bool:
         """A state that takes long to write, as a training's, is written less often: a tenth of the time."""
-        due_s = max(self._every_s, PAUSE_PER_WRITING * self._took_s)
+        due_s = max(self._every_s, PAUSE_PER_WRITING * self._took_s) if self._every_s else 0.0
         return time.monotonic() - self._kept_at >= due_s and self.keep(progress)
 
     def keep(self, progress: "Progress") -> bool:
