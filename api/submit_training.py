@@ -45,5 +45,5 @@ def _check_pictures(images: tuple[str, ...], tenant_id: str, stores: Stores) -> 
 def _check_vector(vector_id: str, model: Model, tenant_id: str, stores: Stores) -> None:
     with about("vector", f"the id of a vector of model {model.name}"):
         vector = stores.library.get_vector(tenant_id, vector_id)
-        if vector.model_digest != model.digest:
-            raise InvalidInput(f"Vector {vector_id} was made with another model, or another version of it.")
+        if not vector.fits(model):
+            raise InvalidInput(f"Vector {vector_id} was learned on another generator.")

@@ -44,8 +44,8 @@ def _check_use(use: VectorUse, field: str, model: Model, tenant_id: str, stores:
         except VectorNotFound as error:
             error.field = f"{field}.vector"  # the library knows no place in a request
             raise
-        if vector.model_digest != model.digest:
-            raise InvalidInput(f"Vector {vector.id} was made with another model, or another version of it.")
+        if not vector.fits(model):
+            raise InvalidInput(f"Vector {vector.id} was learned on another generator.")
     if use.amount is not None:
         strength_for(use.amount, vector.report, field=f"{field}.amount")
 

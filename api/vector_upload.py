@@ -97,6 +97,7 @@ def keep_vector(tenant_id: str, data: bytes, fields: VectorFields) -> Vector:
                 name=fields.name,
                 model=model.name,
                 model_digest=model.digest,
+                generator_sha256=model.generator_sha256,
                 editing_type=fields.editing_type or "",
                 tags=fields.tags,
                 q_edit=q_edit,

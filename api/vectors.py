@@ -61,7 +61,8 @@ class VectorView(BaseModel):
     name: str
     tenant: str = Field(description="Whose it is; `system` for the bundled ones, which all may use.")
     model: str
-    model_digest: str = Field(description="The version of the model that it was made for.")
+    model_digest: str = Field(description="The version of the model that it was made with.")
+    generator_sha256: str = Field(description="It fits every model whose generator's file has this digest.")
     editing_type: str = Field(description="What it does; empty where nobody has said.")
     tags: list[str]
     q_edit: list[str] = Field(description="The parts that it is about.")
@@ -113,6 +114,7 @@ def vector_view(vector: Vector, *, in_list: bool = False) -> VectorView:
         tenant=vector.tenant_id,
         model=vector.model,
         model_digest=vector.model_digest,
+        generator_sha256=vector.generator_sha256,
         editing_type=vector.editing_type,
         tags=list(vector.tags),
         q_edit=list(vector.q_edit),

@@ -126,6 +126,12 @@ class Model:
     card: dict[str, Any]
     created_at: float
 
+    @property
+    def generator_sha256(self) -> str:
+        """What vectors fit by: a model with another segmenter or encoder has the same codes."""
+        generator = self.files.get("generator")
+        return "" if generator is None else generator.sha256
+
 
 @dataclass(frozen=True, slots=True)
 class Vector:
@@ -133,6 +139,7 @@ class Vector:
 
     `files` by role: delta_w (safetensors, tensor delta_w [L, D] float32), before, after (PNG), report (JSON).
     `facts` say how it was made, `report` how well it carries over to other pictures; both may be empty.
+    model and model_digest: what it was made with; it fits every model of the same generator.
     """
 
     id: str
@@ -140,6 +147,7 @@ class Vector:
     name: str
     model: str
     model_digest: str
+    generator_sha256: str
     editing_type: str
     tags: tuple[str, ...]
     q_edit: tuple[str, ...]
@@ -148,6 +156,9 @@ class Vector:
     report: dict[str, Any]
     job_id: str | None
     created_at: float
+
+    def fits(self, model: Model) -> bool:
+        return self.generator_sha256 == model.generator_sha256
 
 
 @dataclass(frozen=True, slots=True)

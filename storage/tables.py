@@ -246,7 +246,10 @@ VECTORS = Table(
     "vectors",
     METADATA,
     Column("id", String(32), primary_key=True),
-    *(Column(name, String(64), nullable=False) for name in ("tenant_id", "model", "model_digest")),
+    *(
+        Column(name, String(64), nullable=False)
+        for name in ("tenant_id", "model", "model_digest", "generator_sha256")
+    ),
     Column("name", Text, nullable=False),
     Column("editing_type", Text, nullable=False),
     *(Column(name, PLAIN, nullable=False) for name in ("tags", "q_edit", "files", "facts", "report")),

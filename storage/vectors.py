@@ -124,7 +124,8 @@ def write_vector(connection: Connection, into: Any, now: ColumnElement[float], v
     """As put_vector, in the transaction of a caller who unmarked its objects. `into`: the dialect's."""
     row = {
         "id": vector.id, "tenant_id": vector.tenant_id, "name": vector.name, "model": vector.model,
-        "model_digest": vector.model_digest, "editing_type": vector.editing_type,
+        "model_digest": vector.model_digest, "generator_sha256": vector.generator_sha256,
+        "editing_type": vector.editing_type,
         "tags": list(vector.tags), "q_edit": list(vector.q_edit), "files": refs_to_dict(vector.files),
         "facts": plain(vector.facts), "report": plain(vector.report), "job_id": vector.job_id,
         "search": searched(vector.name, vector.editing_type, vector.tags), "created_at": now,
@@ -181,8 +182,9 @@ def _found(row: Row[Any] | None, vector_id: str) -> Vector:
 
 def _vector(row: Row[Any]) -> Vector:
     return Vector(
-        row.id, row.tenant_id, row.name, row.model, row.model_digest, row.editing_type, tuple(row.tags),
-        tuple(row.q_edit), refs_from_dict(row.files), row.facts, row.report, row.job_id, row.created_at,
+        row.id, row.tenant_id, row.name, row.model, row.model_digest, row.generator_sha256, row.editing_type,
+        tuple(row.tags), tuple(row.q_edit), refs_from_dict(row.files), row.facts, row.report, row.job_id,
+        row.created_at,
     )  # fmt: skip
 
 

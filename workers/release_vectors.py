@@ -74,6 +74,7 @@ def _register(stores: Stores, model: Model, path: Path) -> Vector | None:
             name=about.name,
             model=model.name,
             model_digest=model.digest,
+            generator_sha256=model.generator_sha256,
             editing_type=about.editing_type,
             tags=about.tags,
             q_edit=tuple(parts[part] for part in resolve_parts(about.q_edit, model.parts, model.groups)),

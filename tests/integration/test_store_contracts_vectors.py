@@ -38,6 +38,7 @@ def vector(tenant_id: str = "local", **members: Any) -> Vector:
     vector_id = members.pop("id", new_id())
     fresh = Vector(
         id=vector_id, tenant_id=tenant_id, name="larger wheels", model="cars", model_digest="1" * 64,
+        generator_sha256="2" * 64,
         editing_type="wheel grows", tags=("starter", "ö 車"), q_edit=("tyre", "rim"),
         files={"delta_w": ref(vector_key(tenant_id, vector_id * 2))}, facts={"lambda_rgb": 15.0},
         report={"strengths": [0.5, 1.0]}, job_id=None, created_at=0.0,

@@ -82,8 +82,8 @@ def _load(attempt: Attempt) -> ApplyTask:
 
 def _read(attempt: Attempt, use: VectorUse, model: Model, index: int) -> Chosen:
     vector = attempt.stores.library.get_vector(attempt.job.tenant_id, use.vector)
-    if vector.model_digest != model.digest:
-        detail = f"Vector {vector.id} was made with another model, or another version of it."
+    if not vector.fits(model):
+        detail = f"Vector {vector.id} was learned on another generator."
         raise InvalidInput(detail, field=f"vectors.{index}.vector")
     delta_w = load(attempt.stores.objects.get(vector.files["delta_w"]))["delta_w"]
     strength = 1.0 if use.strength is None else use.strength

@@ -56,8 +56,8 @@ def _use(attempt: Attempt, spec: EvaluateSpec, model: Model) -> Use | None:
     if spec.vector is None:
         return None
     vector = attempt.stores.library.get_vector(attempt.job.tenant_id, spec.vector)
-    if vector.model_digest != model.digest:
-        detail = f"Vector {vector.id} was made with another model, or another version of it."
+    if not vector.fits(model):
+        detail = f"Vector {vector.id} was learned on another generator."
         raise InvalidInput(detail, field="vector")
     delta_w = load(attempt.stores.objects.get(vector.files["delta_w"]))["delta_w"]
     return Use(delta_w, spec.strength, vector.id)

@@ -109,6 +109,7 @@ def _keep(
         name=target.name,
         model=task.model.name,
         model_digest=task.model.digest,
+        generator_sha256=task.model.generator_sha256,
         editing_type=learned.editing_type,
         tags=target.tags,
         q_edit=tuple(task.bundle.parts[part] for part in learned.q_edit),

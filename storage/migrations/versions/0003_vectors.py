@@ -19,6 +19,7 @@ def _create_vectors() -> None:
         sa.Column("tenant_id", sa.String(64), nullable=False),
         sa.Column("model", sa.String(64), nullable=False),
         sa.Column("model_digest", sa.String(64), nullable=False),
+        sa.Column("generator_sha256", sa.String(64), nullable=False),
         sa.Column("name", sa.Text, nullable=False),
         sa.Column("editing_type", sa.Text, nullable=False),
         sa.Column("tags", _PLAIN, nullable=False),

@@ -16,7 +16,9 @@ SAMPLE_EVERY_S = 5.0
 WARM_UP = 1 / 3  # caches fill: the slope is taken after this part
 MB = 1 << 20
 BAR_MB_PER_MIN = 1.0
-FLOOD_MB_PER_MIN = 60.0  # in their first minute children still warm up, by some 20 MB: this only finds a flood
+FLOOD_MB_PER_MIN = (
+    60.0  # in their first minute children still warm up, by some 20 MB: this only finds a flood
+)
 BAR_KEYS_PER_MIN = 2.0  # of some hundred, which come and go: a job's progress is kept for ten minutes
 LASTING_KEYS = 10
 Samples = list[tuple[float, int]]

@@ -15,9 +15,12 @@ LEARN: dict[str, Any] = {"kind": "learn_vector", "seed": 1, "targets": [TARGET]}
 REPORT = {"table": [[-1.0, -0.2], [0.0, 0.0], [1.0, 0.5]], "measure": {"kind": "growth", "name": "wheel"}}
 
 
-def vector(trial: Trial, *, digest: str = DIGEST, tenant_id: str = "local", report: Any = REPORT) -> str:
+def vector(
+    trial: Trial, *, generator: str | None = None, tenant_id: str = "local", report: Any = REPORT
+) -> str:
     ref = trial.stores.objects.put(vector_key(tenant_id, new_id() * 2), b"x", "application/octet-stream")
-    about = ("larger wheels", "cars", digest, "wheel grows", (), ("tyre",))
+    own = trial.stores.library.get_model(tenant_id, "cars").generator_sha256
+    about = ("larger wheels", "cars", DIGEST, generator or own, "wheel grows", (), ("tyre",))
     made = Vector(new_id(), tenant_id, *about, {"delta_w": ref}, {}, report, None, 0.0)
     return trial.stores.library.put_vector(made).id
 
@@ -102,7 +105,7 @@ def test_a_mask_that_changes_nothing_is_refused(client: FlaskClient, trial: Tria
 def test_vectors_that_cannot_be_applied_are_refused_by_their_member(
     client: FlaskClient, trial: Trial
 ) -> None:
-    other, theirs, mine = vector(trial, digest="e" * 64), vector(trial, tenant_id="else"), vector(trial)
+    other, theirs, mine = vector(trial, generator="e" * 64), vector(trial, tenant_id="else"), vector(trial)
     unmeasured = vector(trial, report={})
     for use, code, field in (
         ({"vector": NOBODY}, "vector_not_found", "vectors.0.vector"),

@@ -99,8 +99,9 @@ def test_an_evaluation_names_what_it_cannot_use(client: FlaskClient, trial: Tria
     assert (problem["code"], problem["field"]) == ("vector_not_found", "vector")
     ref = ObjectRef("local/vectors/" + "a" * 64, "a" * 64, 3, "application/octet-stream")
     row = Vector(
-        id=new_id(), tenant_id="local", name="v", model="cars", model_digest="e" * 64, editing_type="other",
-        tags=(), q_edit=("rim",), files={"delta_w": ref}, facts={}, report={}, job_id=None, created_at=0.0,
+        id=new_id(), tenant_id="local", name="v", model="cars", model_digest="e" * 64,
+        generator_sha256="f" * 64, editing_type="other", tags=(), q_edit=("rim",),
+        files={"delta_w": ref}, facts={}, report={}, job_id=None, created_at=0.0,
     )  # fmt: skip
     other = trial.stores.library.put_vector(row)
     problem = client.post("/v1/jobs", json=body | {"vector": other.id}).get_json()

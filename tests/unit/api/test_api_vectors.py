@@ -57,7 +57,7 @@ def put(trial: Trial, tenant_id: str = "local", **members: Any) -> Vector:
         for role, (name, data, media_type) in contents.items()
     }
     vector = Vector(
-        new_id(), tenant_id, "smile", "cars", DIGEST, "mouth grows", ("starter",), ("body",), files,
+        new_id(), tenant_id, "smile", "cars", DIGEST, "2" * 64, "mouth grows", ("starter",), ("body",), files,
         {"lambda_ce": 1.0}, {"samples": 32}, job_id, 0.0,
     )  # fmt: skip
     return trial.stores.library.put_vector(dataclasses.replace(vector, **members))

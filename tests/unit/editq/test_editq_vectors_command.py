@@ -73,7 +73,8 @@ def bundled(stores):
     }
     report = {"recommended": [0.5, 1.5], "refinement_advised": True}
     vector = Vector(
-        new_id(), SYSTEM_TENANT, "larger [wheels]", "cars", "d" * 64, "rim grows", ("starter", "[x]"),
+        new_id(), SYSTEM_TENANT, "larger [wheels]", "cars", "d" * 64, "e" * 64, "rim grows",
+        ("starter", "[x]"),
         ("rim",), files, {"lambda_ce": 1.0, "spec": {}}, report, None, 0.0,
     )  # fmt: skip
     return stores.library.put_vector(vector)

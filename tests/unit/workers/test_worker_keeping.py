@@ -23,7 +23,7 @@ def keeping(*, tenant_id: str = "local", before_success=lambda attempt: None) ->
     def save(attempt: Attempt, loaded: list[int], taken: list[int]) -> Saved:
         attempt.put("delta_w.safetensors", b"numbers", "application/octet-stream")
         vector = Vector(
-            new_id(), tenant_id, "steps", "cars", "d" * 64, "", (), (),
+            new_id(), tenant_id, "steps", "cars", "d" * 64, "e" * 64, "", (), (),
             {"delta_w": attempt.outputs["delta_w.safetensors"]}, {}, {}, attempt.job.id, 0.0,
         )  # fmt: skip
         before_success(attempt)

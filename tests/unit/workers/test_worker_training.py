@@ -210,7 +210,8 @@ def vector(trial: Trial, **changes: Any) -> str:
     model = trial.stores.library.get_model("local", "cars")
     row = Vector(
         id=new_id(), tenant_id="local", name="louder", model="cars", model_digest=model.digest,
-        editing_type="other", tags=(), q_edit=("rim",), files={"delta_w": ref}, facts={}, report={},
+        generator_sha256=model.generator_sha256, editing_type="other", tags=(), q_edit=("rim",),
+        files={"delta_w": ref}, facts={}, report={},
         job_id=None, created_at=0.0,
     )  # fmt: skip
     return trial.stores.library.put_vector(dataclasses.replace(row, **changes)).id
@@ -235,7 +236,7 @@ def test_an_attribute_that_nobody_reads_is_refused(plant: Trial) -> None:
     assert job.error["code"] == "model_incomplete"
 
 
-def test_a_vector_of_another_version_is_refused(plant: Trial) -> None:
-    job = work(plant, "evaluate", samples=2, vector=vector(plant, model_digest="e" * 64))
+def test_a_vector_of_another_generator_is_refused(plant: Trial) -> None:
+    job = work(plant, "evaluate", samples=2, vector=vector(plant, generator_sha256="e" * 64))
     assert job.error is not None
     assert (job.error["code"], job.error["field"]) == ("invalid_input", "vector")

@@ -1,5 +1,6 @@
 """learn_vector and apply on a tiny random model, over the in-memory stores."""
 
+import dataclasses
 import io
 import json
 from typing import Any
@@ -13,7 +14,7 @@ from safetensors.torch import load
 from tiny_model import SIZE_PX
 from worker_trial import Trial
 
-from storage.records import Job, Status, Vector
+from storage.records import Job, Status, Vector, new_id
 
 OPERATIONS = [{"op": "shift", "part": "rim", "dx_px": 3}]
 TARGET = {"name": "rims to the right", "tags": ["wheel"], "mask_operations": OPERATIONS}
@@ -187,11 +188,20 @@ def test_what_was_applied_can_be_edited_on(plant: Trial) -> None:
     assert torch.equal(tensor(plant, edited, "w_plus"), began)
 
 
-def test_a_vector_of_another_model_or_nobody_is_refused(plant: Trial) -> None:
+def test_a_vector_of_another_generator_or_nobody_is_refused(plant: Trial) -> None:
     (vector,) = vectors(plant, learn(plant))
     members = {name: getattr(vector, name) for name in Vector.__dataclass_fields__}
-    plant.stores.library.put_vector(Vector(**{**members, "model_digest": "e" * 64}))
+    plant.stores.library.put_vector(Vector(**{**members, "generator_sha256": "e" * 64}))
     for vector_id, code in ((vector.id, "invalid_input"), ("0" * 32, "vector_not_found")):
         job = work(plant, "apply", vectors=[{"vector": vector_id}], seed=1)
         assert job.error is not None
         assert job.error["code"] == code
+
+
+def test_a_vector_fits_its_generator_under_another_segmenter(plant: Trial) -> None:
+    (vector,) = vectors(plant, learn(plant))
+    model = plant.stores.library.get_model("local", "cars")
+    again = dataclasses.replace(model, id=new_id(), tenant_id="local", digest="e" * 64)
+    plant.stores.library.put_model(again)
+    job = apply(plant, {"vector": vector.id}, seed=1)
+    assert (job.status, job.result["model_digest"]) == (Status.SUCCEEDED, "e" * 64)
