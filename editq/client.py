@@ -23,6 +23,7 @@ from typing import Any, Literal, Self
 
 import httpx
 from httpx_sse import EventSource
+from pydantic import BaseModel
 
 from editq.client_vectors import VectorCalls
 from editq.problems import check, plain_errors
@@ -97,15 +98,18 @@ class Client(VectorCalls):
 
     def submit(
         self,
-        spec: JobSpec,
+        spec: JobSpec | Mapping[str, Any],
         *,
         options: JobOptions | None = None,
         idempotency_key: str | None = None,
     ) -> JSON:
-        """The queued job. `options` replace those of the spec. The key is made here unless one is given:
-        the same key again, with the same spec, is the same job."""
-        asked = spec if options is None else spec.model_copy(update={"options": options})
-        body = asked.model_dump(mode="json", exclude_none=True)
+        """The queued job. The spec may be plain JSON, {"kind": "sample", ...}; `options` replace its own.
+
+        The key is made here unless one is given: the same key again, with the same spec, is the same job.
+        """
+        body = dict(spec) if isinstance(spec, Mapping) else _plain(spec)
+        if options is not None:
+            body["options"] = _plain(options)
         return self._once("/v1/jobs", idempotency_key, json=body)
 
     def jobs(
@@ -274,6 +278,10 @@ class Client(VectorCalls):
             answer = self._http.request(method, path, **arguments)
         check(answer)
         return answer
+
+
+def _plain(asked: BaseModel) -> JSON:
+    return asked.model_dump(mode="json", exclude_none=True)
 
 
 def ended(job: Mapping[str, Any]) -> bool:

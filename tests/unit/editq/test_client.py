@@ -117,6 +117,8 @@ def test_following_ends_with_the_ended_job(client, stores, claim):
 def test_an_optimisation_is_stopped_put_first_explained_and_done_again(client, stores, claim):
     options = JobOptions(priority=Priority.BULK, finish_within_s=60)
     job = client.submit(SampleSpec(), options=options)
+    same = client.submit({"kind": "sample"}, options=options)
+    assert (same["spec"], same["priority"]) == (job["spec"], job["priority"])
     assert (job["priority"], job["finish_by"] is not None) == ("bulk", True)
     assert client.set_priority(job["id"], "interactive")["priority"] == "interactive"
     with pytest.raises(errors.NothingToStop):
