@@ -11,8 +11,11 @@ import pytest
 
 pytestmark = pytest.mark.chaos
 HARNESS = """
-import os, subprocess, sys
+import os, signal, subprocess, sys
 from chaos.leash import Leash
+
+# what a shell runs in the background is born ignoring it
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 leash = Leash()
 folder = sys.argv[1]
