@@ -55,6 +55,7 @@ def summary(edited: Edited) -> JSON:
         "inversion_seconds": inversion.get("seconds"),
         "inversion_steps": inversion.get("steps"),
         "inversion_psnr_db": inversion.get("psnr_db"),
+        "inversion_reused": inversion.get("reused"),
         "demo_seconds": round(edited.seconds, 2),
     }
 
@@ -108,13 +109,16 @@ def _rows(figures: JSON) -> list[tuple[str, str]]:
         ("outside (LPIPS)", f"{_number(figures['lpips_outside'], '.4f')} ({figures['perceptual_backbone']})"),
         ("loss", change("loss_first", "loss_last", ".4g")),
         ("edit", f"{figures['steps']} steps in {_number(figures['seconds'], '.1f')} s"),
-        (
-            "inversion",
-            f"{figures['inversion_steps']} steps in {_number(figures['inversion_seconds'], '.1f')} s, "
-            f"{_number(figures['inversion_psnr_db'], '.1f')} dB",
-        ),
+        ("inversion", f"{_search(figures)}, {_number(figures['inversion_psnr_db'], '.1f')} dB"),
         ("model", f"{figures['model']} {str(figures['model_digest'])[:12]}"),
     ]
+
+
+def _search(figures: JSON) -> str:
+    """How the picture's code was come by."""
+    if figures["inversion_reused"]:
+        return "found by an earlier job, and taken over"
+    return f"{figures['inversion_steps']} steps in {_number(figures['inversion_seconds'], '.1f')} s"
 
 
 def _number(value: object, form: str) -> str:

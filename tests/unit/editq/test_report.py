@@ -65,7 +65,15 @@ def test_the_summary_has_every_promised_figure(edited):
     assert figures["job_id"] == "2" * 32
     assert (figures["seconds"], figures["steps"], figures["model"]) == (12.5, 100, "cars")
     assert figures["inversion_psnr_db"] == 27.1
-    assert None not in figures.values()
+    assert [name for name, value in figures.items() if value is None] == ["inversion_reused"]
+
+
+def test_an_inversion_that_was_taken_over_says_so(edited):
+    shown = dict(report._rows(report.summary(edited)))
+    assert shown["inversion"] == "500 steps in 40.0 s, 27.1 dB"
+    edited.inversion["result"]["reused"] = "3" * 32
+    shown = dict(report._rows(report.summary(edited)))
+    assert shown["inversion"] == "found by an earlier job, and taken over, 27.1 dB"
 
 
 def test_nested_metrics_are_found_too(edited):

@@ -7,11 +7,15 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from storage.memory import MemoryLocks, memory_stores
 from storage.records import Status
 from storage.settings import Settings
 from workers.housekeeping import Housekeeper
 from workers.queue import Doorbell
+
+pytestmark = pytest.mark.thorough
 
 NOBODY = "redis://127.0.0.1:1/0"
 

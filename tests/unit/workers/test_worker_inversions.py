@@ -15,6 +15,8 @@ from worker_trial import Trial
 from storage.records import Job, Status
 from workers.bench import recipe_for
 
+pytestmark = pytest.mark.thorough
+
 SPEC: dict[str, Any] = {"steps": 3, "min_psnr_db": 0}
 
 

@@ -14,6 +14,8 @@ from worker_trial import Trial
 from storage.records import Job, Status
 from workers.guard import EXIT_STATUS
 
+pytestmark = pytest.mark.thorough
+
 Hanging = Callable[[Callable[[], object]], faulty.AnyRecipe]
 
 

@@ -25,6 +25,8 @@ from workers.models import Models
 from workers.recipes.train_generator import configuration
 from workers.release import digest_of
 
+pytestmark = pytest.mark.thorough
+
 LEARN: dict[str, Any] = {"name": "mine", "inversion_steps": 3, "steps": 4, "classifiers": 2, "folds": 2}
 DRAW: dict[str, Any] = {
     **{"name": "drawn", "resolution_px": 32, "kimg": 0.024, "batch": 4, "channel_base": 128},

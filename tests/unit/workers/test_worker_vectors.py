@@ -16,6 +16,8 @@ from worker_trial import Trial
 
 from storage.records import Job, Status, Vector, new_id
 
+pytestmark = pytest.mark.thorough
+
 OPERATIONS = [{"op": "shift", "part": "rim", "dx_px": 3}]
 TARGET = {"name": "rims to the right", "tags": ["wheel"], "mask_operations": OPERATIONS}
 BRIEF = {"steps": 3, "transfer_samples": 0, "lr": 0.3, "lambda_rgb": 0, "lambda_prior": 0}

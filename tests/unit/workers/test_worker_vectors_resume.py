@@ -9,6 +9,8 @@ from worker_trial import Trial
 from storage.records import Job, Status
 from workers.bench import recipe_for
 
+pytestmark = pytest.mark.thorough
+
 TARGETS = [
     {"name": "left", "mask_operations": [{"op": "shift", "part": "rim", "dx_px": -3}]},
     {"name": "gone", "mask_operations": [{"op": "relabel", "part": "rim", "into": "tyre"}]},
