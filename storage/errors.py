@@ -18,10 +18,13 @@
     │   ├── ModelNotFound         model_not_found     404
     │   ├── VectorNotFound        vector_not_found    404
     │   ├── JobNotFound           job_not_found       404
+    │   ├── BatchNotFound         batch_not_found     404
     │   └── OutputNotFound        output_not_found    404
     ├── Conflict                  conflict            409  no   the thing's state forbids it
     │   ├── JobEnded              job_ended           409
     │   ├── JobNotEnded           job_not_ended       409
+    │   ├── BatchEnded            batch_ended         409
+    │   ├── BatchNotEnded         batch_not_ended     409
     │   ├── NothingToStop         nothing_to_stop     409       no step was done yet
     │   ├── ModelIncomplete       model_incomplete    409       it lacks a network that this needs
     │   ├── ImageInUse            image_in_use        409
@@ -136,6 +139,10 @@ class JobNotFound(NotFound):
     code = "job_not_found"
 
 
+class BatchNotFound(NotFound):
+    code = "batch_not_found"
+
+
 class OutputNotFound(NotFound):
     code = "output_not_found"
 
@@ -150,6 +157,14 @@ class JobEnded(Conflict):
 
 class JobNotEnded(Conflict):
     code = "job_not_ended"
+
+
+class BatchEnded(Conflict):
+    code = "batch_ended"
+
+
+class BatchNotEnded(Conflict):
+    code = "batch_not_ended"
 
 
 class NothingToStop(Conflict):

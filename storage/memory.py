@@ -1,6 +1,7 @@
 """In-memory twins of every store: for tests and trials in one process. Held to the same contract suite."""
 
 import contextlib
+import functools
 import hashlib
 import threading
 import time
@@ -15,9 +16,10 @@ from storage.library import storable, visible_models
 from storage.listening import Listener
 from storage.memory_jobs import MemoryJobs, page_of_all
 from storage.memory_vectors import MemoryVectors
-from storage.objects import CHUNK_BYTES, checked_key, checked_prefix, chunks_of, verified
+from storage.objects import CHUNK_BYTES, checked_key, checked_prefix, chunks_of, verified, whole
 from storage.plain import plain
 from storage.records import Image, Model, ObjectRef, Page
+from storage.sources import MemorySource, Sources
 from storage.stores import Stores
 
 
@@ -89,6 +91,13 @@ class MemoryObjects:
             raise OutputNotFound(f"There is no object {ref.key}.")
         starts = range(0, len(content), chunk_bytes)
         return verified(ref, (content[start : start + chunk_bytes] for start in starts))
+
+    def get_range(self, key: str, start: int, byte_size: int) -> bytes:
+        with self._lock:
+            content = self._objects.get(checked_key(key))
+        if content is None:
+            raise OutputNotFound(f"There is no object {key}.")
+        return whole(key, content[start : start + byte_size], byte_size)
 
     def exists(self, key: str) -> bool:
         with self._lock:
@@ -183,11 +192,13 @@ class MemoryLocks:
 
 
 def memory_stores() -> Stores:
+    from storage.memory_batches import MemoryBatches
     from storage.memory_outbox import MemoryOutbox
     from storage.memory_retention import MemoryRetention  # imports this module
 
     jobs = MemoryJobs()
     library = MemoryLibrary(jobs)
+    batches = MemoryBatches(jobs)
     return Stores(
         jobs,
         library,
@@ -195,5 +206,7 @@ def memory_stores() -> Stores:
         MemoryProgressBoard(),
         MemoryLocks(),
         MemoryOutbox(jobs),
-        MemoryRetention(jobs, library),
+        MemoryRetention(jobs, library, batches),
+        batches,
+        Sources(functools.cache(lambda _tenant_id: MemorySource()), {}),
     )

@@ -5,6 +5,8 @@
     <tenant>/jobs/<job>/<attempt>/checkpoints/<step>       checkpoints of a job
     <tenant>/models/<name>/<digest>/<file>                 weights
     <tenant>/vectors/<sha256>                              files of vectors that no job left, by content
+    <tenant>/results/<aa>/<digest>                         of batches, by what they depend on
+    <tenant>/inputs/...                                    put there by others: see storage/sources.py
 
 Nothing is kept beside an object: its size and SHA-256 are in the ObjectRef of the row that names it, and are
 checked whenever it is read.
@@ -58,6 +60,11 @@ def vector_key(tenant_id: str, sha256: str) -> str:
     return checked_key(f"{tenant_id}/vectors/{sha256}")
 
 
+def result_key(tenant_id: str, digest: str) -> str:
+    """aa: the digest's first two digits, so that no folder grows too long."""
+    return checked_key(f"{tenant_id}/results/{digest[:2]}/{digest}")
+
+
 def attempt_prefix(tenant_id: str, job_id: str, attempt: int) -> str:
     """All that one attempt of a job has written."""
     return checked_key(f"{tenant_id}/jobs/{job_id}/{attempt:d}") + "/"
@@ -69,6 +76,7 @@ def of_scheme(key: str) -> bool:
         case (
             [_, "images" | "vectors", _]
             | [_, "models", _, _, _]
+            | [_, "results", _, _]
             | [_, "jobs", _, _, "outputs" | "checkpoints", _]
         ):
             return all(map(_SEGMENT.fullmatch, segments))
@@ -107,6 +115,13 @@ def verified(ref: ObjectRef, chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield chunk
     if ref.byte_size not in (byte_size, UNKNOWN_BYTES) or digest.hexdigest() != ref.sha256:
         raise ObjectCorrupt(f"Object {ref.key} is not what was written.")
+
+
+def whole(key: str, data: bytes, byte_size: int) -> bytes:
+    """Raises ObjectCorrupt where a range came back shorter than it was asked for."""
+    if len(data) != byte_size:
+        raise ObjectCorrupt(f"Object {key} ends before what was asked of it.")
+    return data
 
 
 def chunks_of(data: bytes | BinaryIO, chunk_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
@@ -153,6 +168,15 @@ class FileObjects:
                 yield from verified(ref, chunks_of(file, chunk_bytes))
 
         return read()
+
+    def get_range(self, key: str, start: int, byte_size: int) -> bytes:
+        *folders, name = checked_key(key).split("/")
+        with _named_errors(key), self._folder(folders) as folder:
+            file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+            try:
+                return whole(key, os.pread(file, byte_size, start), byte_size)
+            finally:
+                os.close(file)
 
     def exists(self, key: str) -> bool:
         *folders, name = checked_key(key).split("/")

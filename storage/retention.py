@@ -28,6 +28,7 @@ from storage.objects import attempt_prefix, job_of_key, of_scheme
 from storage.records import Job, Status
 from storage.rows import job_of
 from storage.tables import (
+    BATCHES,
     DELIVERIES,
     IDEMPOTENCY_KEYS,
     IMAGES,
@@ -52,6 +53,7 @@ class SqlRetention:
     def expire_outputs(self, *, kept_s: float, limit: int = 100) -> tuple[Job, ...]:
         expired = and_(
             JOBS.c.status == Status.SUCCEEDED.value,
+            JOBS.c.batch_id.is_(None),
             JOBS.c.outputs_expired_at.is_(None),
             JOBS.c.ended_at + func.coalesce(JOBS.c.keep_s, kept_s) <= self._now,
             _no_open_job_starts_from_it(),
@@ -67,6 +69,7 @@ class SqlRetention:
     def purge_jobs(self, *, kept_s: float, limit: int = 100) -> int:
         old = and_(
             JOBS.c.status.in_(_ENDED),
+            JOBS.c.batch_id.is_(None),
             JOBS.c.ended_at + kept_s <= self._now,
             JOBS.c.ended_at + func.coalesce(JOBS.c.keep_s, 0.0) <= self._now,
             _no_open_job_starts_from_it(),
@@ -76,6 +79,32 @@ class SqlRetention:
         with self._database.write() as connection:
             ids = connection.execute(query.with_for_update(skip_locked=True)).scalars().all()
             connection.execute(delete(JOBS).where(JOBS.c.id.in_(ids)))
+        return len(ids)
+
+    def expire_batches(self, *, kept_s: float, limit: int = 10) -> tuple[str, ...]:
+        late = BATCHES.c.ended_at + func.coalesce(BATCHES.c.keep_s, kept_s) <= self._now
+        query = select(BATCHES.c.id).where(BATCHES.c.outputs_expired_at.is_(None), late)
+        query = query.order_by(BATCHES.c.ended_at).limit(limit).with_for_update(skip_locked=True)
+        gone = {"outputs_expired_at": self._now, "updated_at": self._now}
+        with self._database.write() as connection:
+            ids = connection.execute(query).scalars().all()
+            left = and_(JOBS.c.batch_id.in_(ids), JOBS.c.status == Status.SUCCEEDED.value)
+            outputs = connection.execute(select(JOBS.c.outputs).where(left)).scalars().all()
+            connection.execute(update(JOBS).where(left).values(gone | {"outputs": {}}))
+            connection.execute(update(BATCHES).where(BATCHES.c.id.in_(ids)).values(gone | {"files": {}}))
+        return tuple(ref["key"] for named in outputs for ref in named.values())
+
+    def purge_batches(self, *, kept_s: float, limit: int = 10) -> int:
+        late = and_(
+            BATCHES.c.outputs_expired_at.is_not(None),
+            BATCHES.c.ended_at + kept_s <= self._now,
+            BATCHES.c.ended_at + func.coalesce(BATCHES.c.keep_s, 0.0) <= self._now,
+        )
+        query = select(BATCHES.c.id).where(late).order_by(BATCHES.c.ended_at).limit(limit)
+        with self._database.write() as connection:
+            ids = connection.execute(query.with_for_update(skip_locked=True)).scalars().all()
+            connection.execute(delete(JOBS).where(JOBS.c.batch_id.in_(ids)))
+            connection.execute(delete(BATCHES).where(BATCHES.c.id.in_(ids)))
         return len(ids)
 
     def purge_keys(self, *, kept_s: float) -> int:

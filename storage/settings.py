@@ -12,6 +12,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretSt
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from storage.addresses import networks_of
+from storage.sources import BucketSettings
 
 
 class Settings(BaseSettings):
@@ -43,6 +44,22 @@ class Settings(BaseSettings):
     s3_path_style: bool = Field(default=False, description="Address buckets by path, not by host name.")
     s3_access_key: str | None = Field(default=None, description="Unset: boto3's own chain of credentials.")
     s3_secret_key: SecretStr | None = Field(default=None, description="Goes with S3_ACCESS_KEY.")
+
+    buckets: dict[str, BucketSettings] = Field(
+        default={},
+        description="Buckets that batches may read from, and write to where writable, as JSON by name: "
+        '{"photos": {"folder": "/data/photos"}, "out": {"bucket": "results", "endpoint": "https://...", '
+        '"access_key": "...", "secret_key": "...", "writable": true, "tenants": ["local"]}}.',
+    )
+    max_picture_bytes: PositiveInt = Field(
+        default=64 << 20, description="Largest picture file that a batch reads from a bucket or a tar."
+    )
+    chunk_items: NonNegativeInt = Field(
+        default=0, description="Items of a batch that one claim takes; 0: by kind (256 to apply, else 32)."
+    )
+    chunks_ready: PositiveInt = Field(
+        default=4, description="Chunks of a batch that are kept queued: others' batches come in between."
+    )
 
     host: str = Field(default="127.0.0.1", description="Address that the API listens on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port that the API listens on.")

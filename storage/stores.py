@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
+from storage.batch_stores import Batches as Batches
 from storage.holdings import Library as Library
 from storage.listening import Listener
 from storage.records import (
@@ -26,6 +27,7 @@ from storage.records import (
     Renewal,
     Status,
 )
+from storage.sources import Sources, open_sources
 from storage.specs import DEFAULT_OPTIONS, JobOptions
 from storage.upkeep import Outbox, Retention
 
@@ -168,6 +170,10 @@ class Objects(Protocol):
     def stream(self, ref: ObjectRef, *, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
         """Raises OutputNotFound at once, and ObjectCorrupt at the end at the latest."""
 
+    def get_range(self, key: str, start: int, byte_size: int) -> bytes:
+        """Unchecked bytes of an object: who asks knows their digest, or does not need it. Raises
+        OutputNotFound; ObjectCorrupt where the object ends before."""
+
     def exists(self, key: str) -> bool: ...
     def list(self, prefix: str) -> Iterator[str]: ...
     def delete(self, keys: Iterable[str]) -> None: ...
@@ -213,6 +219,8 @@ class Stores:
     locks: Locks
     outbox: Outbox
     retention: Retention
+    batches: Batches
+    sources: Sources
 
 
 def open_stores(settings: "Settings") -> Stores:
@@ -220,6 +228,7 @@ def open_stores(settings: "Settings") -> Stores:
 
     The database must have been migrated (storage/migrate.py). Drivers are imported only where they are used.
     """
+    from storage.batches import SqlBatches
     from storage.database import Database
     from storage.jobs import SqlJobs
     from storage.library import SqlLibrary
@@ -229,14 +238,17 @@ def open_stores(settings: "Settings") -> Stores:
     from storage.retention import SqlRetention
 
     database = Database(settings.database_url)
+    jobs = SqlJobs(database, ageing_s=settings.ageing_s)
     return Stores(
-        SqlJobs(database, ageing_s=settings.ageing_s),
+        jobs,
         SqlLibrary(database),
         open_objects(settings),
         RedisProgressBoard(settings.redis_url),
         SqlLocks(database),
         SqlOutbox(database),
         SqlRetention(database),
+        SqlBatches(database, jobs),
+        open_sources(settings),
     )
 
 

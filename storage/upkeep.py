@@ -41,6 +41,13 @@ class Retention(Protocol):
         """Remove rows of jobs ended longer ago than both kept_s and their own keep_s, with their events and
         deliveries; not those that an open job starts from, nor such with deliveries pending."""
 
+    def expire_batches(self, *, kept_s: float, limit: int = 10) -> tuple[str, ...]:
+        """The same for ended batches, each as a whole. Returns keys of objects that rows no longer name."""
+
+    def purge_batches(self, *, kept_s: float, limit: int = 10) -> int:
+        """Remove batches whose outputs have expired, with their chunks and jobs. (Jobs that are a batch's
+        expire and go with it alone.)"""
+
     def purge_keys(self, *, kept_s: float) -> int:
         """Forget old idempotency keys."""
 
