@@ -1,6 +1,6 @@
 """What a library must do, whatever it is kept in. One of the protocols of storage/stores.py."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
 from storage.records import Image, Inversion, Model, Page, Vector
@@ -14,6 +14,9 @@ class Library(Protocol):
         and try again."""
 
     def get_image(self, tenant_id: str, image_id: str) -> Image: ...
+    def get_images(self, tenant_id: str, image_ids: Collection[str]) -> dict[str, Image]:
+        """Those of them that are there, by id."""
+
     def list_images(self, tenant_id: str, *, limit: int = 50, cursor: str | None = None) -> Page[Image]: ...
     def delete_image(self, tenant_id: str, image_id: str) -> Image:
         """Raises ImageInUse while a queued or running job names it."""

@@ -1,6 +1,6 @@
 """Images and models, as records: SQLite and PostgreSQL. created_at is set here, by the database's clock."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, select
@@ -31,6 +31,11 @@ class SqlLibrary(SqlVectors):
         query = select(IMAGES).where(IMAGES.c.id == image_id, IMAGES.c.tenant_id == tenant_id)
         with self._database.read() as connection:
             return _found(connection.execute(query).one_or_none(), image_id)
+
+    def get_images(self, tenant_id: str, image_ids: Collection[str]) -> dict[str, Image]:
+        query = select(IMAGES).where(IMAGES.c.id.in_(image_ids), IMAGES.c.tenant_id == tenant_id)
+        with self._database.read() as connection:
+            return {row.id: _image(row) for row in connection.execute(query)}
 
     def list_images(self, tenant_id: str, *, limit: int = 50, cursor: str | None = None) -> Page[Image]:
         query = select(IMAGES).where(IMAGES.c.tenant_id == tenant_id)

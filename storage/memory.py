@@ -7,7 +7,7 @@ import threading
 import time
 import weakref
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, BinaryIO
 
@@ -41,6 +41,11 @@ class MemoryLibrary(MemoryVectors):
         if image is None or image.tenant_id != tenant_id:
             raise ImageNotFound(f"There is no image {image_id}.")
         return image
+
+    def get_images(self, tenant_id: str, image_ids: Collection[str]) -> dict[str, Image]:
+        with self.lock:
+            found = (self.images[name] for name in image_ids if name in self.images)
+            return {image.id: image for image in found if image.tenant_id == tenant_id}
 
     def list_images(self, tenant_id: str, *, limit: int = 50, cursor: str | None = None) -> Page[Image]:
         with self.lock:

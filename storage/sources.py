@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from storage.errors import InvalidInput, OutputNotFound, PictureTooLarge, StorageUnavailable
+from storage.objects import CHUNK_BYTES, chunks_of
 
 if TYPE_CHECKING:
     from storage.settings import Settings
 
 MAX_KEY_BYTES = 1024
+_READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO must not make a reader wait
 
 
 class BucketSettings(BaseModel):
@@ -55,6 +57,9 @@ class Source(Protocol):
 
     def read(self, key: str, *, max_bytes: int) -> bytes:
         """Raises OutputNotFound, PictureTooLarge, StorageUnavailable."""
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        """The same of a file of any size, in blocks. Raises OutputNotFound at once."""
 
     def write(self, key: str, data: bytes) -> None:
         """Whole or not at all. Raises StorageUnavailable."""
@@ -95,10 +100,20 @@ class FolderSource:
     def read(self, key: str, *, max_bytes: int) -> bytes:
         *folders, name = key.split("/")
         with _named_errors(key), self._folder(folders) as folder:
-            file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=folder)
-            with os.fdopen(file, "rb") as opened:
+            with os.fdopen(os.open(name, _READING, dir_fd=folder), "rb") as opened:
                 data = opened.read(max_bytes + 1)
         return _bounded(key, data, max_bytes)
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        *folders, name = key.split("/")
+        with _named_errors(key), self._folder(folders) as folder:
+            opened = os.fdopen(os.open(name, _READING, dir_fd=folder), "rb")
+
+        def blocks() -> Iterator[bytes]:
+            with opened, _named_errors(key):
+                yield from chunks_of(opened)
+
+        return blocks()
 
     def write(self, key: str, data: bytes) -> None:
         *folders, name = key.split("/")
@@ -158,6 +173,18 @@ class S3Source:
             with contextlib.closing(body):
                 return _bounded(key, body.read(max_bytes + 1), max_bytes)
 
+    def stream(self, key: str) -> Iterator[bytes]:
+        from storage.s3 import named_errors
+
+        with named_errors(key):
+            body = self._client().get_object(Bucket=self._bucket, Key=self._prefix + key)["Body"]
+
+        def blocks() -> Iterator[bytes]:
+            with contextlib.closing(body), named_errors(key):
+                yield from body.iter_chunks(CHUNK_BYTES)
+
+        return blocks()
+
     def write(self, key: str, data: bytes) -> None:
         from storage.s3 import named_errors
 
@@ -183,6 +210,9 @@ class MemorySource:
         if key not in self.files:
             raise OutputNotFound(f"There is no object {key}.")
         return _bounded(key, self.files[key], max_bytes)
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        return iter((self.read(key, max_bytes=1 << 40),))
 
     def write(self, key: str, data: bytes) -> None:
         self.files[key] = data
