@@ -5,6 +5,7 @@
     │   ├── UnreadablePicture     unreadable_picture  422
     │   ├── PictureTooLarge       picture_too_large   413
     │   ├── BodyTooLarge          body_too_large      413
+    │   ├── DigestMismatch        digest_mismatch     422    the bytes are not those that were announced
     │   ├── UnreadableVector      unreadable_vector   422    no file of an editing vector
     │   ├── VectorMismatch        vector_mismatch     422    it is of another shape than the model's
     │   ├── MaskMismatch          mask_mismatch       422
@@ -15,6 +16,7 @@
     ├── Forbidden                 forbidden           403  no   this origin or host may not
     ├── NotFound                  not_found           404  no   ... or it belongs to somebody else
     │   ├── ImageNotFound         image_not_found     404
+    │   ├── FileNotFound          file_not_found      404
     │   ├── ModelNotFound         model_not_found     404
     │   ├── VectorNotFound        vector_not_found    404
     │   ├── JobNotFound           job_not_found       404
@@ -28,6 +30,7 @@
     │   ├── NothingToStop         nothing_to_stop     409       no step was done yet
     │   ├── ModelIncomplete       model_incomplete    409       it lacks a network that this needs
     │   ├── ImageInUse            image_in_use        409
+    │   ├── FileInUse             file_in_use         409
     │   └── VectorInUse           vector_in_use       409
     ├── LeaseLost                 lease_lost          409  no   another attempt owns the row
     ├── Unavailable               unavailable         503  yes  a part of the platform is away
@@ -87,6 +90,10 @@ class BodyTooLarge(InvalidInput):
     code, status = "body_too_large", 413
 
 
+class DigestMismatch(InvalidInput):
+    code = "digest_mismatch"
+
+
 class UnreadableVector(InvalidInput):
     code = "unreadable_vector"
 
@@ -125,6 +132,10 @@ class NotFound(EditqError):
 
 class ImageNotFound(NotFound):
     code = "image_not_found"
+
+
+class FileNotFound(NotFound):
+    code = "file_not_found"
 
 
 class ModelNotFound(NotFound):
@@ -177,6 +188,10 @@ class ModelIncomplete(Conflict):
 
 class ImageInUse(Conflict):
     code = "image_in_use"
+
+
+class FileInUse(Conflict):
+    code = "file_in_use"
 
 
 class VectorInUse(Conflict):

@@ -8,15 +8,16 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, selec
 from storage.cursors import decode_cursor, page_of
 from storage.database import before
 from storage.errors import ImageInUse, ImageNotFound, ModelNotFound
+from storage.files import SqlFiles
 from storage.marks import unmark
-from storage.plain import plain, ref_to_dict, refs_from_dict, refs_to_dict
+from storage.plain import plain, ref_to_dict, refs_from_dict, refs_to_dict, storable
 from storage.records import SYSTEM_TENANT, Image, Model, ObjectRef, Page, Part
 from storage.rows import open_job_naming
 from storage.tables import IMAGES, MODELS
 from storage.vectors import SqlVectors
 
 
-class SqlLibrary(SqlVectors):
+class SqlLibrary(SqlVectors, SqlFiles):
     def add_image(self, image: Image) -> Image:
         row = {
             "id": image.id, "tenant_id": image.tenant_id, "role": image.role, **ref_to_dict(image.object),
@@ -109,13 +110,6 @@ def visible_models(tenant_id: str, models: Iterable[Model]) -> tuple[Model, ...]
         if own or (model.tenant_id == SYSTEM_TENANT and model.name not in by_name):
             by_name[model.name] = model
     return tuple(by_name[name] for name in sorted(by_name))
-
-
-def storable(filename: str | None) -> str | None:
-    """A file's name without what a database's text cannot hold: NUL and lone surrogates."""
-    if filename is None:
-        return None
-    return filename.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _found(row: Row[Any] | None, image_id: str) -> Image:

@@ -7,23 +7,23 @@ import threading
 import time
 import weakref
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, BinaryIO
+from typing import Any
 
 from storage.errors import ImageInUse, ImageNotFound, ModelNotFound, OutputNotFound
-from storage.library import storable, visible_models
+from storage.library import visible_models
 from storage.listening import Listener
+from storage.memory_files import MemoryFiles
 from storage.memory_jobs import MemoryJobs, page_of_all
-from storage.memory_vectors import MemoryVectors
-from storage.objects import CHUNK_BYTES, checked_key, checked_prefix, chunks_of, verified, whole
-from storage.plain import plain
+from storage.objects import CHUNK_BYTES, Readable, checked_key, checked_prefix, chunks_of, verified, whole
+from storage.plain import plain, storable
 from storage.records import Image, Model, ObjectRef, Page
 from storage.sources import MemorySource, Sources
 from storage.stores import Stores
 
 
-class MemoryLibrary(MemoryVectors):
+class MemoryLibrary(MemoryFiles):
     def __init__(self, jobs: MemoryJobs) -> None:
         super().__init__(jobs)
         self.images: dict[str, Image] = {}
@@ -80,11 +80,15 @@ class MemoryObjects:
         self._objects: dict[str, bytes] = {}
         self._lock = threading.Lock()
 
-    def put(self, key: str, data: bytes | BinaryIO, media_type: str) -> ObjectRef:
+    def put(self, key: str, data: bytes | Readable, media_type: str) -> ObjectRef:
         content = b"".join(chunks_of(data))
         with self._lock:
             self._objects[checked_key(key)] = content
         return ObjectRef(key, hashlib.sha256(content).hexdigest(), len(content), media_type)
+
+    def put_content(self, key_of: Callable[[str], str], data: Readable, media_type: str) -> ObjectRef:
+        content = b"".join(chunks_of(data))
+        return self.put(key_of(hashlib.sha256(content).hexdigest()), content, media_type)
 
     def get(self, ref: ObjectRef) -> bytes:
         return b"".join(self.stream(ref))

@@ -99,6 +99,7 @@ class MemoryRetention:
         with self._jobs.lock:
             library = self._library
             needed = {image.object.key for image in library.images.values()}
+            needed |= {file.object.key for file in library.files.values()}
             for files in (
                 *(model.files for model in library.models.values()),
                 *(vector.files for vector in library.vectors.values()),

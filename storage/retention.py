@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.database import Database
+from storage.file_tables import FILES
 from storage.objects import attempt_prefix, job_of_key, of_scheme
 from storage.records import Job, Status
 from storage.rows import job_of
@@ -175,7 +176,7 @@ def _unneeded(connection: Connection, keys: Iterable[str]) -> frozenset[str]:
     jobs = {row.id: job_of(row) for row in connection.execute(select(JOBS).where(JOBS.c.id.in_(ids)))}
     files = connection.execute(select(MODELS.c.files)).scalars()
     needed = {ref["key"] for roles in files for ref in roles.values()}
-    for keys_of in (IMAGES.c.key, VECTOR_OBJECTS.c.key, INVERSION_OBJECTS.c.key):
+    for keys_of in (IMAGES.c.key, FILES.c.key, VECTOR_OBJECTS.c.key, INVERSION_OBJECTS.c.key):
         needed.update(connection.execute(select(keys_of).where(keys_of.in_(judged))).scalars())
     return frozenset(key for key in judged - needed if not _needed_by_job(jobs, key))
 

@@ -12,7 +12,7 @@ import io
 import os
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -22,7 +22,16 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from storage.errors import OutputNotFound, StorageFull, StorageUnavailable
-from storage.objects import CHUNK_BYTES, FULL_DISK, checked_key, checked_prefix, chunks_of, verified, whole
+from storage.objects import (
+    CHUNK_BYTES,
+    FULL_DISK,
+    Readable,
+    checked_key,
+    checked_prefix,
+    chunks_of,
+    verified,
+    whole,
+)
 from storage.records import ObjectRef
 
 if TYPE_CHECKING:
@@ -79,16 +88,26 @@ class S3Objects:
             secret_key=secret.get_secret_value() if secret else None,
         )
 
-    def put(self, key: str, data: bytes | BinaryIO, media_type: str) -> ObjectRef:
+    def put(self, key: str, data: bytes | Readable, media_type: str) -> ObjectRef:
+        name = self._name(key)  # refused before anything is read
         with named_errors(key), _spooled(data, self._part_bytes) as (file, sha256, byte_size):
-            self._client.upload_fileobj(
-                file,
-                self._bucket,
-                self._name(key),
-                ExtraArgs={"ContentType": media_type, "Metadata": {"sha256": sha256}},
-                Config=self._transfer,
-            )
+            self._send(file, name, sha256, media_type)
         return ObjectRef(key, sha256, byte_size, media_type)
+
+    def put_content(self, key_of: Callable[[str], str], data: Readable, media_type: str) -> ObjectRef:
+        with named_errors(""), _spooled(data, self._part_bytes) as (file, sha256, byte_size):
+            key = key_of(sha256)
+            self._send(file, self._name(key), sha256, media_type)
+        return ObjectRef(key, sha256, byte_size, media_type)
+
+    def _send(self, file: BinaryIO, name: str, sha256: str, media_type: str) -> None:
+        self._client.upload_fileobj(
+            file,
+            self._bucket,
+            name,
+            ExtraArgs={"ContentType": media_type, "Metadata": {"sha256": sha256}},
+            Config=self._transfer,
+        )
 
     def get(self, ref: ObjectRef) -> bytes:
         return b"".join(self.stream(ref))
@@ -223,7 +242,7 @@ def _config(path_style: bool) -> Config:
 
 
 @contextlib.contextmanager
-def _spooled(data: bytes | BinaryIO, in_memory_bytes: int) -> Iterator[tuple[BinaryIO, str, int]]:
+def _spooled(data: bytes | Readable, in_memory_bytes: int) -> Iterator[tuple[BinaryIO, str, int]]:
     """A copy that can be sent again, its SHA-256 and size: both must be known before the first byte goes."""
     if isinstance(data, bytes):
         yield io.BytesIO(data), hashlib.sha256(data).hexdigest(), len(data)

@@ -68,6 +68,9 @@ class Settings(BaseSettings):
         description="Host names that requests may carry in Host and Origin, separated by commas.",
     )
     max_body_bytes: PositiveInt = Field(default=64 << 20, description="Largest request body.")
+    max_file_bytes: PositiveInt = Field(
+        default=8 << 30, description="Largest file at /v1/files, where no other limit of bodies holds."
+    )
     max_picture_pixels: PositiveInt = Field(
         default=40_000_000, description="Largest picture, width times height."
     )

@@ -99,10 +99,11 @@ class FolderSource:
 
     def read(self, key: str, *, max_bytes: int) -> bytes:
         *folders, name = key.split("/")
-        with _named_errors(key), self._folder(folders) as folder:
-            with os.fdopen(os.open(name, _READING, dir_fd=folder), "rb") as opened:
-                data = opened.read(max_bytes + 1)
-        return _bounded(key, data, max_bytes)
+        with _named_errors(key):
+            with self._folder(folders) as folder:
+                opened = os.fdopen(os.open(name, _READING, dir_fd=folder), "rb")
+            with opened:
+                return _bounded(key, opened.read(max_bytes + 1), max_bytes)
 
     def stream(self, key: str) -> Iterator[bytes]:
         *folders, name = key.split("/")

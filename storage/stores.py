@@ -3,14 +3,15 @@
 One contract suite (tests/integration/test_store_contracts.py) holds all implementations to these protocols.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from storage.batch_stores import Batches as Batches
 from storage.holdings import Library as Library
 from storage.listening import Listener
+from storage.objects import Readable
 from storage.records import (
     GPU_QUEUE,
     NOTHING_KEPT,
@@ -161,8 +162,12 @@ class Jobs(Protocol):
 class Objects(Protocol):
     """The object store. Keys come from the functions in storage/objects.py alone."""
 
-    def put(self, key: str, data: bytes | BinaryIO, media_type: str) -> ObjectRef:
+    def put(self, key: str, data: bytes | Readable, media_type: str) -> ObjectRef:
         """Multipart when large. Whole or not there: a reader never sees half an object."""
+
+    def put_content(self, key_of: Callable[[str], str], data: Readable, media_type: str) -> ObjectRef:
+        """The same for an object whose key shows at its end: key_of(sha256). What `data.read` raises passes
+        through, and nothing is kept then."""
 
     def get(self, ref: ObjectRef) -> bytes:
         """Raises ObjectCorrupt when size or SHA-256 differ, OutputNotFound when it is gone."""

@@ -55,8 +55,8 @@ class Retention(Protocol):
         """Forget saved inversions that nobody has used for so long; their objects are garbage then."""
 
     def unneeded(self, keys: Iterable[str]) -> frozenset[str]:
-        """Those that no live record needs. Needed are images, models, vectors, inversions, outputs that rows
-        name, checkpoints of open jobs, and all that lies under the prefix of a running attempt."""
+        """Those that no live record needs. Needed are images, files, models, vectors, inversions, outputs
+        that rows name, checkpoints of open jobs, and all that lies under the prefix of a running attempt."""
 
     def mark(self, keys: Iterable[str]) -> None:
         """Remember since when these have been unneeded; those known already keep their time."""
@@ -65,7 +65,7 @@ class Retention(Protocol):
 
     def condemn(self, keys: Iterable[str]) -> frozenset[str]:
         """Look again, under lock: marked keys that are still unneeded are now condemned, and returned; the
-        marks of the others are gone. No image or model can be added on a condemned key until `forget`."""
+        marks of the others are gone. No record can be added on a condemned key until `forget`."""
 
     def forget(self, keys: Iterable[str]) -> None:
         """These were removed."""

@@ -76,7 +76,9 @@ def _beginning(one: str, other: str) -> str:
     """What both begin with, letter by letter."""
     if other.startswith(one):
         return one
-    alike = next((i for i, (mine, its) in enumerate(zip(one, other, strict=False)) if mine != its), len(other))
+    alike = next(
+        (i for i, (mine, its) in enumerate(zip(one, other, strict=False)) if mine != its), len(other)
+    )
     return one[:alike]
 
 
