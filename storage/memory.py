@@ -101,12 +101,12 @@ class MemoryObjects:
         starts = range(0, len(content), chunk_bytes)
         return verified(ref, (content[start : start + chunk_bytes] for start in starts))
 
-    def get_range(self, key: str, start: int, byte_size: int) -> bytes:
+    def get_range(self, key: str, start: int = 0, byte_size: int | None = None) -> bytes:
         with self._lock:
             content = self._objects.get(checked_key(key))
         if content is None:
             raise OutputNotFound(f"There is no object {key}.")
-        return whole(key, content[start : start + byte_size], byte_size)
+        return whole(key, content[start : None if byte_size is None else start + byte_size], byte_size)
 
     def exists(self, key: str) -> bool:
         with self._lock:

@@ -110,6 +110,13 @@ class MemoryRetention:
                 key for key in keys if of_scheme(key) and key not in needed and not self._needed_by_job(key)
             )
 
+    def spare(self, keys: Iterable[str]) -> frozenset[str]:
+        with self._jobs.lock:
+            wanted = set(keys)
+            for key in wanted - self._library.condemned:
+                self._library.marked.pop(key, None)
+            return frozenset(wanted & self._library.condemned)
+
     def mark(self, keys: Iterable[str]) -> None:
         with self._jobs.lock:
             for key in keys:

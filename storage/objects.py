@@ -128,9 +128,9 @@ def verified(ref: ObjectRef, chunks: Iterable[bytes]) -> Iterator[bytes]:
         raise ObjectCorrupt(f"Object {ref.key} is not what was written.")
 
 
-def whole(key: str, data: bytes, byte_size: int) -> bytes:
+def whole(key: str, data: bytes, byte_size: int | None) -> bytes:
     """Raises ObjectCorrupt where a range came back shorter than it was asked for."""
-    if len(data) != byte_size:
+    if byte_size not in (None, len(data)):
         raise ObjectCorrupt(f"Object {key} ends before what was asked of it.")
     return data
 
@@ -195,14 +195,14 @@ class FileObjects:
 
         return read()
 
-    def get_range(self, key: str, start: int, byte_size: int) -> bytes:
+    def get_range(self, key: str, start: int = 0, byte_size: int | None = None) -> bytes:
         *folders, name = checked_key(key).split("/")
-        with _named_errors(key), self._folder(folders) as folder:
-            file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-            try:
-                return whole(key, os.pread(file, byte_size, start), byte_size)
-            finally:
-                os.close(file)
+        with _named_errors(key):
+            with self._folder(folders) as folder:
+                opened = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+            with os.fdopen(opened, "rb") as file:
+                file.seek(start)
+                return whole(key, file.read(-1 if byte_size is None else byte_size), byte_size)
 
     def exists(self, key: str) -> bool:
         *folders, name = checked_key(key).split("/")

@@ -127,6 +127,12 @@ class SqlRetention:
         with self._database.read() as connection:
             return _unneeded(connection, keys)
 
+    def spare(self, keys: Iterable[str]) -> frozenset[str]:
+        these = MARKS.c.key.in_(sorted(set(keys)))
+        with self._database.write() as connection:
+            connection.execute(delete(MARKS).where(these, not_(MARKS.c.condemned)))
+            return frozenset(connection.execute(select(MARKS.c.key).where(these)).scalars())
+
     def mark(self, keys: Iterable[str]) -> None:
         rows = [{"key": key, "marked_at": self._now} for key in sorted(set(keys))]
         if rows:

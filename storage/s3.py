@@ -122,8 +122,10 @@ class S3Objects:
 
         return read()
 
-    def get_range(self, key: str, start: int, byte_size: int) -> bytes:
-        span = f"bytes={start}-{start + byte_size - 1}"
+    def get_range(self, key: str, start: int = 0, byte_size: int | None = None) -> bytes:
+        if byte_size == 0:
+            return b""  # no range of S3's is empty
+        span = f"bytes={start}-{'' if byte_size is None else start + byte_size - 1}"
         with named_errors(key):
             body = self._client.get_object(Bucket=self._bucket, Key=self._name(key), Range=span)["Body"]
             with contextlib.closing(body):

@@ -175,9 +175,9 @@ class Objects(Protocol):
     def stream(self, ref: ObjectRef, *, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
         """Raises OutputNotFound at once, and ObjectCorrupt at the end at the latest."""
 
-    def get_range(self, key: str, start: int, byte_size: int) -> bytes:
-        """Unchecked bytes of an object: who asks knows their digest, or does not need it. Raises
-        OutputNotFound; ObjectCorrupt where the object ends before."""
+    def get_range(self, key: str, start: int = 0, byte_size: int | None = None) -> bytes:
+        """Unchecked bytes of an object, None: to its end. Who asks knows their digest, or does not need it.
+        Raises OutputNotFound; ObjectCorrupt where the object ends before."""
 
     def exists(self, key: str) -> bool: ...
     def list(self, prefix: str) -> Iterator[str]: ...

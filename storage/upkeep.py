@@ -58,6 +58,10 @@ class Retention(Protocol):
         """Those that no live record needs. Needed are images, files, models, vectors, inversions, outputs
         that rows name, checkpoints of open jobs, and all that lies under the prefix of a running attempt."""
 
+    def spare(self, keys: Iterable[str]) -> frozenset[str]:
+        """These are needed after all: their marks are gone, those aside that are condemned, which are
+        returned."""
+
     def mark(self, keys: Iterable[str]) -> None:
         """Remember since when these have been unneeded; those known already keep their time."""
 
