@@ -172,7 +172,7 @@ def look_ahead(
 
 
 def settle(bundle: Bundle, w_plus: torch.Tensor, outlook: Outlook, found: Optimised | None) -> Applied:
-    """The last part of `apply`: what was found (None: the vectors alone), unless it changed more of the rest."""
+    """The last part of `apply`: what was found (None: the vectors), unless it changed more of the rest."""
     way, why, before = outlook.way, outlook.why, outlook.before.pictures[0]
     total, shown = outlook.vectors, outlook.applied
     if found is not None:

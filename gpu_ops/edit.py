@@ -171,8 +171,7 @@ def edit(
         lambda_id=lambda_id,
     )
     objective = objective_of(bundle, w_plus, target_masks, q_edit, weights, buffer_px)
-    if not bool(objective.changes.all()):
-        raise MaskUnchangedError("the mask asked for is what the picture has there already")
+    refuse_unchanged(objective)
     start = torch.zeros_like(w_plus[:1] if shared else w_plus)
     aim = Shared(objective) if shared else objective
     descent = yield from descend(aim, start, steps=steps, lr=lr, layers=layers, resume=resume)
@@ -192,6 +191,12 @@ def objective_of(
     target = torch.from_numpy(target_masks).to(bundle.device).long()
     buffer = default_buffer_px(bundle.resolution_px) if buffer_px is None else buffer_px
     return EditObjective(bundle, w_plus, target, q_edit, weights, buffer)
+
+
+def refuse_unchanged(objective: EditObjective) -> None:
+    """Raises MaskUnchangedError where an item's mask asks for nothing."""
+    if not bool(objective.changes.all()):
+        raise MaskUnchangedError("the mask asked for is what the picture has there already")
 
 
 def descend(
@@ -239,10 +244,15 @@ def free_layers(start: torch.Tensor, layers: tuple[int, int]) -> torch.Tensor:
     return free
 
 
-def _check(bundle: Bundle, w_plus: torch.Tensor, target_masks: Picture) -> None:
+def check_codes(bundle: Bundle, w_plus: torch.Tensor) -> None:
+    """Raises ShapeError where w_plus is not [N, L, D] of the model."""
     code = (bundle.generator.num_ws, bundle.generator.config.w_dim)
     if w_plus.dim() != 3 or w_plus.shape[1:] != code:
         raise ShapeError(f"w_plus is {list(w_plus.shape)}, the model takes {['N', *code]}")
+
+
+def _check(bundle: Bundle, w_plus: torch.Tensor, target_masks: Picture) -> None:
+    check_codes(bundle, w_plus)
     shape = (len(w_plus), bundle.resolution_px, bundle.resolution_px)
     if target_masks.shape != shape:
         raise ShapeError(f"masks are {list(target_masks.shape)}, expected {list(shape)}")

@@ -83,7 +83,7 @@ def refine(
 
 
 def which_better(before: View, applied: View, refined: View, q_edit: tuple[int, ...]) -> list[bool]:
-    """Of which items the refined picture is as close to the one before, or closer, outside the region: [N]."""
+    """Whether each refined picture is as close to the one before, or closer, outside the region: [N]."""
     better = []
     for item, mask in enumerate(applied.masks):
         outside = outside_of(before.masks[item], mask, q_edit)
