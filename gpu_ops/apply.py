@@ -12,12 +12,14 @@ import numpy as np
 import torch
 
 from gpu_ops.bundle import Bundle
-from gpu_ops.edit import descend, objective_of
+from gpu_ops.descent import Descent
+from gpu_ops.edit import EditObjective, descend, objective_of
 from gpu_ops.learn import Example, parts_that_changed
+from gpu_ops.metrics import Flags
 from gpu_ops.picture import Picture
 from gpu_ops.presets import weigh
 from gpu_ops.progress import Progress, State, Steps
-from gpu_ops.refine import View, leak_db, look, refine
+from gpu_ops.refine import View, leak_db, look, refine_weights, which_better
 from gpu_ops.score import leak, outside_of
 
 Way = Literal["vector", "refinement", "optimisation"]
@@ -118,6 +120,45 @@ def apply(
     rest of the picture is no further from what it was than by the vectors alone.
     Raises ShapeError, NonFiniteError.
     """
+    outlook = look_ahead(bundle, w_plus, delta_w, q_edit, plan, before)
+    if outlook.way == "vector":
+        if found is None and resume is None:
+            yield Progress(1, 1, state=_done, preview=lambda: outlook.applied.pictures)
+        found = None
+    elif found is None:
+        found = yield from _optimise(bundle, w_plus, outlook, plan, resume)
+    return settle(bundle, w_plus, outlook, found)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """How a picture looks before and with the vectors alone, and which way that leads.
+
+    vectors    [1, L, D], their sum
+    q_edit     part ids that they are about
+    outside    bool [H, W], where they were not to change anything
+    vector_db  how much they did there
+    """
+
+    before: View
+    vectors: torch.Tensor
+    applied: View
+    q_edit: tuple[int, ...]
+    outside: Flags
+    vector_db: float
+    way: Way
+    why: str
+
+
+def look_ahead(
+    bundle: Bundle,
+    w_plus: torch.Tensor,
+    delta_w: torch.Tensor | None,
+    q_edit: tuple[int, ...],
+    plan: Plan,
+    before: View | None = None,
+) -> Outlook:
+    """The first part of `apply`, arguments as there: all that can be said without optimising."""
     before = before or look(bundle, w_plus)
     vectors = torch.zeros_like(w_plus) if delta_w is None else delta_w.to(w_plus)[None]
     applied = before if delta_w is None else look(bundle, w_plus + vectors)
@@ -127,21 +168,22 @@ def apply(
     way, why = _way(plan, delta_w, vector_db)
     if way == "optimisation" and np.array_equal(before.masks, applied.masks):
         way, why = "vector", f"{why}; the vectors change no part here that could be optimised for"
-    total, shown = vectors, applied
-    if way == "vector":
-        if found is None and resume is None:
-            yield Progress(1, 1, state=_done, preview=lambda: applied.pictures)
-        found = None
-    else:
-        if found is None:
-            found = yield from _optimise(bundle, w_plus, vectors, applied, q_edit, plan, way, resume)
+    return Outlook(before, vectors, applied, q_edit, outside, vector_db, way, why)
+
+
+def settle(bundle: Bundle, w_plus: torch.Tensor, outlook: Outlook, found: Optimised | None) -> Applied:
+    """The last part of `apply`: what was found (None: the vectors), unless it changed more of the rest."""
+    way, why, before = outlook.way, outlook.why, outlook.before.pictures[0]
+    total, shown = outlook.vectors, outlook.applied
+    if found is not None:
         total, shown = found.delta_w, look(bundle, w_plus + found.delta_w)
-        if torch.equal(total, vectors) or leak_db(before.pictures[0], shown.pictures[0], outside) < vector_db:
+        same = torch.equal(total, outlook.vectors)
+        if same or leak_db(before, shown.pictures[0], outlook.outside) < outlook.vector_db:
             why = f"{why}; {way} would have changed more of the rest"
-            way, total, shown = "vector", vectors, applied
+            way, total, shown = "vector", outlook.vectors, outlook.applied
     figures = {
-        "psnr_outside_vector_db": vector_db,
-        **leak(bundle, before.pictures[0], shown.pictures[0], outside),
+        "psnr_outside_vector_db": outlook.vector_db,
+        **leak(bundle, before, shown.pictures[0], outlook.outside),
     }
     return Applied(total, shown.pictures[0], shown.masks[0], way, why, figures, found)
 
@@ -159,22 +201,38 @@ def _way(plan: Plan, delta_w: torch.Tensor | None, vector_db: float) -> tuple[Wa
     return plan.mode, "asked for"
 
 
+@dataclass(frozen=True)
+class Aim:
+    """What is optimised, from which delta_w [1, L, D] on, and for how many steps."""
+
+    objective: EditObjective
+    start: torch.Tensor
+    steps: int
+
+
+def aim_of(bundle: Bundle, w_plus: torch.Tensor, outlook: Outlook, plan: Plan) -> Aim:
+    """Ask for the mask which the vectors gave, on from them (refinement) or from scratch."""
+    refining = outlook.way == "refinement"
+    weights = refine_weights(bundle) if refining else weigh(bundle)
+    objective = objective_of(bundle, w_plus, outlook.applied.masks, outlook.q_edit, weights, plan.buffer_px)
+    if refining:
+        return Aim(objective, outlook.vectors, plan.refine_steps)
+    return Aim(objective, torch.zeros_like(w_plus), plan.steps)
+
+
+def optimised(bundle: Bundle, w_plus: torch.Tensor, outlook: Outlook, descent: Descent) -> Optimised:
+    """What a descent came to; of a refinement that made more of the rest change, the vectors."""
+    found = descent.best
+    if outlook.way == "refinement":
+        refined = look(bundle, w_plus + found)
+        if not which_better(outlook.before, outlook.applied, refined, outlook.q_edit)[0]:
+            found = outlook.vectors
+    return Optimised(found, descent.step)
+
+
 def _optimise(
-    bundle: Bundle,
-    w_plus: torch.Tensor,
-    delta_w: torch.Tensor,
-    applied: View,
-    q_edit: tuple[int, ...],
-    plan: Plan,
-    way: Way,
-    resume: State | None,
+    bundle: Bundle, w_plus: torch.Tensor, outlook: Outlook, plan: Plan, resume: State | None
 ) -> Steps[Optimised]:
-    """Ask for the mask which the vectors gave, on from their delta_w [1, L, D] or from scratch."""
-    how: dict[str, Any] = {"lr": plan.lr, "resume": resume}
-    if way == "refinement":
-        how |= {"steps": plan.refine_steps, "buffer_px": plan.buffer_px}
-        refined = yield from refine(bundle, w_plus, delta_w, q_edit, **how)
-        return Optimised(refined.delta_w, refined.steps)
-    objective = objective_of(bundle, w_plus, applied.masks, q_edit, weigh(bundle), plan.buffer_px)
-    descent = yield from descend(objective, torch.zeros_like(w_plus), steps=plan.steps, **how)
-    return Optimised(descent.best, descent.step)
+    aim = aim_of(bundle, w_plus, outlook, plan)
+    descent = yield from descend(aim.objective, aim.start, steps=aim.steps, lr=plan.lr, resume=resume)
+    return optimised(bundle, w_plus, outlook, descent)

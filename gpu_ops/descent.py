@@ -1,51 +1,94 @@
-"""Adam on N independent codes at once, which can stop at any step and go on from there to the same bits."""
+"""Adam on N independent codes at once, which can stop at any step and go on from there to the same bits.
+
+Each item has its own count of steps: items can join a descent, and leave it, at any time (gpu_ops/many).
+"""
+
+import math
+from collections.abc import Sequence
 
 import torch
 
 from gpu_ops.errors import NonFiniteError, ShapeError
 from gpu_ops.progress import State
+from gpu_ops.stacked import Stacked
+
+BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 
 
-class Descent:
+class Descent(Stacked):
     """Minimises one loss per item and keeps each item's best value.
 
     value  [N, L, D] float32, what is optimised; its items never influence each other
+    steps  int64 [N], how many each item has taken
+    free   what of value may change, 1 or 0, of a shape that fits [N, L, D]; None: all
     """
 
-    def __init__(self, start: torch.Tensor) -> None:
+    STACKED = ("value", "free", "exp_avg", "exp_avg_sq", "best", "best_loss", "first_loss", "steps")
+
+    def __init__(self, start: torch.Tensor, free: torch.Tensor | None = None) -> None:
         self.value = start.detach().clone().requires_grad_(True)
-        self.optimiser = torch.optim.Adam([self.value], lr=1.0, betas=(0.9, 0.999), eps=1e-8)
-        self.step = 0
+        self.free = free
+        self.exp_avg = torch.zeros_like(self.value, requires_grad=False)
+        self.exp_avg_sq = torch.zeros_like(self.value, requires_grad=False)
         self.best = start.detach().clone()
         self.best_loss = torch.full((start.shape[0],), torch.inf, device=start.device)
         self.first_loss = self.best_loss.clone()
+        self.steps = torch.zeros(start.shape[0], dtype=torch.int64)
 
-    def descend(self, losses: torch.Tensor, lr: float) -> None:
-        """Take one Adam step down losses [N], remembering the values they were computed at."""
-        if not bool(torch.isfinite(losses).all()):
-            raise NonFiniteError(f"the loss is no longer finite at step {self.step + 1}")
-        self._remember(losses.detach())
-        self.optimiser.param_groups[0]["lr"] = lr
-        self.optimiser.zero_grad(set_to_none=True)
-        losses.sum().backward()
-        self.optimiser.step()
-        self.step += 1
+    @property
+    def step(self) -> int:
+        """How many steps all of the items have taken, which began together."""
+        first = int(self.steps[0])
+        assert bool((self.steps == first).all()), "the items are at different steps"
+        return first
 
-    def _remember(self, losses: torch.Tensor) -> None:
-        if self.step == 0:
-            self.first_loss = losses.clone()
+    def descend(self, losses: torch.Tensor, lr: float | Sequence[float]) -> None:
+        """Take one Adam step down losses [N], remembering the values they were computed at.
+
+        lr  of all items, or of each. An error leaves everything as it was. Raises NonFiniteError, which
+        names the items whose losses are not finite.
+        """
+        finite = torch.isfinite(losses)
+        if not bool(finite.all()):
+            bad = (~finite).nonzero()[:, 0].tolist()
+            raise NonFiniteError(
+                f"the loss is no longer finite at step {int(self.steps[bad[0]]) + 1}", items=bad
+            )
+        (slope,) = torch.autograd.grad(losses.sum(), self.value)  # [N, L, D]
+        with torch.no_grad():
+            self._step(losses.detach(), slope, [lr] * len(losses) if isinstance(lr, float | int) else lr)
+
+    def _step(self, losses: torch.Tensor, slope: torch.Tensor, lr: Sequence[float]) -> None:
+        if self.free is not None:
+            slope = slope * self.free
+        exp_avg = self.exp_avg.lerp(slope, 1 - BETA1)
+        exp_avg_sq = (self.exp_avg_sq * BETA2).addcmul_(slope, slope, value=1 - BETA2)
+        steps = self.steps + 1
+        counts = steps.tolist()
+        pace = self._each([-rate / (1 - BETA1**count) for rate, count in zip(lr, counts, strict=True)])
+        spread = self._each([math.sqrt(1 - BETA2**count) for count in counts])
+        value = self.value + pace * exp_avg / (exp_avg_sq.sqrt() / spread).add_(EPS)
         better = losses < self.best_loss  # [N]
-        self.best_loss = torch.where(better, losses, self.best_loss)
-        self.best = torch.where(better[:, None, None], self.value.detach(), self.best)
+        best = torch.where(better[:, None, None], self.value, self.best)
+        fresh = (self.steps == 0).to(losses.device)
+        self.first_loss = torch.where(fresh, losses, self.first_loss)
+        self.best_loss, self.best = torch.where(better, losses, self.best_loss), best
+        self.value, self.exp_avg, self.exp_avg_sq = value.requires_grad_(True), exp_avg, exp_avg_sq
+        self.steps = steps
+
+    def _each(self, numbers: list[float]) -> torch.Tensor:
+        """A number for each item: [N, 1, 1]"""
+        return torch.tensor(numbers, dtype=self.value.dtype, device=self.value.device)[:, None, None]
+
+    def _restacked(self) -> None:
+        self.value = self.value.requires_grad_(True)
 
     def state(self) -> State:
         """Copies of all that `restore` needs."""
-        moments = self.optimiser.state.get(self.value, {})
-        zeros = torch.zeros_like(self.value)
         state = {
-            "value": self.value.detach(),
-            "exp_avg": moments.get("exp_avg", zeros),
-            "exp_avg_sq": moments.get("exp_avg_sq", zeros),
+            "value": self.value,
+            "exp_avg": self.exp_avg,
+            "exp_avg_sq": self.exp_avg_sq,
             "best": self.best,
             "best_loss": self.best_loss,
             "first_loss": self.first_loss,
@@ -57,16 +100,10 @@ class Descent:
         """Go on from a state of the same shape, which stays as it is. Raises ShapeError."""
         if state["value"].shape != self.value.shape:
             raise ShapeError(f"checkpoint of shape {list(state['value'].shape)} for {list(self.value.shape)}")
-        with torch.no_grad():
-            self.value.copy_(state["value"])
         copies = {name: tensor.to(self.value.device, copy=True) for name, tensor in state.items()}
+        self.value = copies["value"].to(self.value.dtype).requires_grad_(True)
+        self.exp_avg, self.exp_avg_sq = copies["exp_avg"], copies["exp_avg_sq"]
         self.best, self.best_loss, self.first_loss = (
             copies[name] for name in ("best", "best_loss", "first_loss")
         )
-        self.step = int(state["step"])
-        if self.step:
-            self.optimiser.state[self.value] = {
-                "step": torch.tensor(float(self.step)),
-                "exp_avg": copies["exp_avg"],
-                "exp_avg_sq": copies["exp_avg_sq"],
-            }
+        self.steps = torch.full_like(self.steps, int(state["step"]))

@@ -20,6 +20,7 @@ from gpu_ops.presets import EditWeights, weigh
 from gpu_ops.progress import Progress, State, Steps
 from gpu_ops.roi import default_buffer_px, region_of_interest
 from gpu_ops.score import score_edit
+from gpu_ops.stacked import Stacked
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,23 @@ class EditResult:
     metrics: list[dict[str, Any]] = field(default_factory=list)
 
 
-class EditObjective:
+class EditObjective(Stacked):
     """The losses of one edit of N pictures, with all that stays constant computed once.
 
     target  [N, R, R] int64, the masks wanted; losses are [N]
     """
+
+    STACKED = (
+        "w_plus",
+        "inverted",
+        "mask_before",
+        "target",
+        "roi",
+        "kept",
+        "kept_features",
+        "person",
+        "factors",
+    )
 
     def __init__(
         self,
@@ -53,20 +66,24 @@ class EditObjective:
         weights: EditWeights,
         buffer_px: int,
     ) -> None:
-        self.bundle, self.w_plus, self.weights = bundle, w_plus, weights
+        self.bundle, self.w_plus = bundle, w_plus
         self.inverted, self.mask_before = bundle.draw(w_plus)  # [N, 3, R, R], [N, R, R]
         self.target = target
         self.roi = region_of_interest(self.mask_before, target, q_edit, buffer_px)  # [N, R, R]
+        self.kept = masked(self.inverted, ~self.roi)
+        with torch.no_grad():
+            self.kept_features = bundle.perceptual.features(self.kept)
+            identity = bundle.identity if weights.identity > 0 else None
+            self.person = None if identity is None else identity.embed(self.inverted)  # [N, E]
+        self.factors = _factors(bundle, weights).to(w_plus).expand(len(w_plus), -1)  # [N, 6]
+        self._restacked()
+
+    def _restacked(self) -> None:
         self.outside = ~self.roi
         self.pixels = self.roi.flatten().nonzero()[:, 0]  # [P]
         self.item = self.pixels // self.roi[0].numel()  # [P]
-        self.wanted = target.flatten()[self.pixels]  # [P]
+        self.wanted = self.target.flatten()[self.pixels]  # [P]
         self.count = self.roi.flatten(1).sum(dim=1)  # [N]
-        self.kept = masked(self.inverted, self.outside)
-        with torch.no_grad():
-            self.kept_features = bundle.perceptual.features(self.kept)
-            self.identity = bundle.identity if weights.identity > 0 else None
-            self.person = None if self.identity is None else self.identity.embed(self.inverted)  # [N, E]
 
     @property
     def changes(self) -> torch.Tensor:
@@ -75,21 +92,29 @@ class EditObjective:
 
     def losses(self, delta_w: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         """Each loss [N], and the picture [N, 3, R, R], at delta_w [N, L, D]."""
-        bundle, weights = self.bundle, self.weights
+        bundle = self.bundle
+        of_lpips, of_squares, of_rgb, of_ce, of_prior, of_identity = self.factors.unbind(dim=1)  # [N] each
         drawn = bundle.generator.synthesise(self.w_plus + delta_w)
         kept = masked(drawn.picture, self.outside)
         lpips = bundle.perceptual.distance(bundle.perceptual.features(kept), self.kept_features)
-        rgb = weights.lpips * lpips + weights.squares * squared_error(kept, self.kept)
+        rgb = of_lpips * lpips + of_squares * squared_error(kept, self.kept)
         logits = bundle.segmenter.logits_at(drawn.features, self.pixels)
         ce = region_cross_entropy(logits, self.wanted, self.item, self.count)
         prior = bundle.prior.penalty(delta_w)
-        factor = bundle.perceptual.edit_factor if weights.factored else 1.0
-        total = weights.rgb * factor * rgb + weights.ce * ce + weights.prior * prior
+        total = of_rgb * rgb + of_ce * ce + of_prior * prior
         each = {"rgb": rgb, "ce": ce, "prior": prior}
-        if self.identity is not None and self.person is not None:
-            each["identity"] = self.identity.distance(self.identity.embed(drawn.picture), self.person)
-            total = total + weights.identity * each["identity"]
+        if bundle.identity is not None and self.person is not None:
+            each["identity"] = bundle.identity.distance(bundle.identity.embed(drawn.picture), self.person)
+            total = total + of_identity * each["identity"]
         return {"total": total, **each}, drawn.picture
+
+
+def _factors(bundle: Bundle, weights: EditWeights) -> torch.Tensor:
+    """What each loss is multiplied by, in the order that `losses` reads them: float64 [6]."""
+    factor = bundle.perceptual.edit_factor if weights.factored else 1.0
+    rgb = weights.rgb * factor
+    each = (weights.lpips, weights.squares, rgb, weights.ce, weights.prior, weights.identity)
+    return torch.tensor(each, dtype=torch.float64)
 
 
 class Shared:
@@ -146,12 +171,11 @@ def edit(
         lambda_id=lambda_id,
     )
     objective = objective_of(bundle, w_plus, target_masks, q_edit, weights, buffer_px)
-    if not bool(objective.changes.all()):
-        raise MaskUnchangedError("the mask asked for is what the picture has there already")
+    refuse_unchanged(objective)
     start = torch.zeros_like(w_plus[:1] if shared else w_plus)
     aim = Shared(objective) if shared else objective
     descent = yield from descend(aim, start, steps=steps, lr=lr, layers=layers, resume=resume)
-    return _finish(objective, descent, q_edit)
+    return edited(objective, descent, q_edit)
 
 
 def objective_of(
@@ -169,6 +193,12 @@ def objective_of(
     return EditObjective(bundle, w_plus, target, q_edit, weights, buffer)
 
 
+def refuse_unchanged(objective: EditObjective) -> None:
+    """Raises MaskUnchangedError where an item's mask asks for nothing."""
+    if not bool(objective.changes.all()):
+        raise MaskUnchangedError("the mask asked for is what the picture has there already")
+
+
 def descend(
     objective: EditObjective | Shared,
     start: torch.Tensor,
@@ -183,9 +213,7 @@ def descend(
     Yields Progress after each step; the descent knows the lowest-loss step of each item. Raises ShapeError
     before the first step; NonFiniteError.
     """
-    descent = Descent(start)
-    if layers is not None:
-        hold_fast(descent.value, layers)
+    descent = Descent(start, None if layers is None else free_layers(start, layers))
     if resume is not None:
         descent.restore(resume)
     while descent.step < steps:
@@ -203,20 +231,28 @@ def descend(
     return descent
 
 
-def hold_fast(value: torch.Tensor, layers: tuple[int, int]) -> None:
-    """Let no gradient reach other layers of value [N, L, D]: Adam then leaves them as they are."""
+def free_layers(start: torch.Tensor, layers: tuple[int, int]) -> torch.Tensor:
+    """1 in the layers first to last of codes like start [N, L, D], 0 in the others: [N, L, 1].
+
+    Times these, gradients leave the others where they are under Adam. Raises ShapeError.
+    """
     first, last = layers
-    if not 0 <= first <= last < value.shape[1]:
-        raise ShapeError(f"layers {first} to {last} of a code that has {value.shape[1]}, counted from 0")
-    free = torch.zeros_like(value[0])  # [L, D]
-    free[first : last + 1] = 1
-    value.register_hook(lambda slope: slope * free)
+    if not 0 <= first <= last < start.shape[1]:
+        raise ShapeError(f"layers {first} to {last} of a code that has {start.shape[1]}, counted from 0")
+    free = torch.zeros_like(start[:, :, :1])
+    free[:, first : last + 1] = 1
+    return free
 
 
-def _check(bundle: Bundle, w_plus: torch.Tensor, target_masks: Picture) -> None:
+def check_codes(bundle: Bundle, w_plus: torch.Tensor) -> None:
+    """Raises ShapeError where w_plus is not [N, L, D] of the model."""
     code = (bundle.generator.num_ws, bundle.generator.config.w_dim)
     if w_plus.dim() != 3 or w_plus.shape[1:] != code:
         raise ShapeError(f"w_plus is {list(w_plus.shape)}, the model takes {['N', *code]}")
+
+
+def _check(bundle: Bundle, w_plus: torch.Tensor, target_masks: Picture) -> None:
+    check_codes(bundle, w_plus)
     shape = (len(w_plus), bundle.resolution_px, bundle.resolution_px)
     if target_masks.shape != shape:
         raise ShapeError(f"masks are {list(target_masks.shape)}, expected {list(shape)}")
@@ -224,7 +260,8 @@ def _check(bundle: Bundle, w_plus: torch.Tensor, target_masks: Picture) -> None:
         raise ShapeError(f"part ids must be below {len(bundle.parts)}, found {int(target_masks.max())}")
 
 
-def _finish(objective: EditObjective, descent: Descent, q_edit: tuple[int, ...]) -> EditResult:
+def edited(objective: EditObjective, descent: Descent, q_edit: tuple[int, ...]) -> EditResult:
+    """What an optimisation came to, drawn and scored."""
     delta_w = descent.best.expand_as(objective.w_plus)
     drawn, masks = objective.bundle.draw(objective.w_plus + delta_w)
     result = EditResult(

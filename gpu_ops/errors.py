@@ -8,6 +8,8 @@ OperationError (ValueError)
 └── WeightsError         a weights file is missing, or is not what it should be
 """
 
+from collections.abc import Sequence
+
 
 class OperationError(ValueError):
     """The root of this tree."""
@@ -22,7 +24,11 @@ class MaskUnchangedError(OperationError):
 
 
 class NonFiniteError(OperationError):
-    pass
+    """items: which of the items of a step, by row, where one is known."""
+
+    def __init__(self, message: str, items: Sequence[int] = ()) -> None:
+        super().__init__(message)
+        self.items = tuple(items)
 
 
 class IncompleteModelError(OperationError):

@@ -15,6 +15,7 @@ from gpu_ops.metrics import psnr_db
 from gpu_ops.patience import Patience
 from gpu_ops.picture import Picture, to_tensor, to_uint8
 from gpu_ops.progress import Progress, State, Steps
+from gpu_ops.stacked import Stacked
 
 Start = Literal["encoder", "w_avg"]
 
@@ -61,6 +62,42 @@ def start_of(bundle: Bundle, asked: Start | None) -> Start:
     return asked or ("w_avg" if bundle.encoder is None else "encoder")
 
 
+class InvertObjective(Stacked):
+    """The losses of the inversion of N pictures, uint8 [N, R, R, 3]. Raises ShapeError."""
+
+    STACKED = ("target", "target_features")
+
+    def __init__(self, bundle: Bundle, pictures: Picture) -> None:
+        resolution = bundle.resolution_px
+        if pictures.shape[1:] != (resolution, resolution, 3):
+            raise ShapeError(
+                f"pictures are {list(pictures.shape)}, the model draws [N, {resolution}, {resolution}, 3]"
+            )
+        self.bundle = bundle
+        self.target = to_tensor(pictures, bundle.device).to(bundle.generator.mapping.w_avg)
+        with torch.no_grad():
+            self.target_features = bundle.perceptual.features(self.target)
+
+    @torch.no_grad()
+    def first_code(self, start: Start) -> torch.Tensor:
+        """[N, L, D]"""
+        if start == "w_avg":
+            generator = self.bundle.generator
+            return generator.mapping.w_avg.expand(len(self.target), generator.num_ws, -1)
+        assert self.bundle.encoder is not None
+        guess: torch.Tensor = self.bundle.encoder(self.target)
+        return guess
+
+    def losses(self, w_plus: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """Each loss [N], and the picture [N, 3, R, R], at w_plus [N, L, D]."""
+        perceptual = self.bundle.perceptual
+        drawn = self.bundle.generator.synthesise(w_plus).picture  # [N, 3, R, R]
+        lpips = perceptual.distance(perceptual.features(drawn), self.target_features)
+        error = squared_error(drawn, self.target)
+        total = LAMBDA_LPIPS * perceptual.invert_factor * lpips + error
+        return {"total": total, "lpips": lpips, "mse": error}, drawn
+
+
 def invert(
     bundle: Bundle,
     pictures: Picture,
@@ -84,56 +121,35 @@ def invert(
     Source: Ling et al. 2021, supplement; learning rate: Karras et al. 2020. Departure: the same rate from the
     encoder, where the paper takes 0.001 (docs/inversion.md).
     """
-    resolution = bundle.resolution_px
-    if pictures.shape[1:] != (resolution, resolution, 3):
-        raise ShapeError(
-            f"pictures are {list(pictures.shape)}, the model draws [N, {resolution}, {resolution}, 3]"
-        )
     start = start_of(bundle, start)
-    target = to_tensor(pictures, bundle.device).to(bundle.generator.mapping.w_avg)
-    with torch.no_grad():
-        target_features = bundle.perceptual.features(target)
-    descent, waiting = Descent(_first_code(bundle, target, start)), Patience(patience, len(pictures))
+    objective = InvertObjective(bundle, pictures)
+    descent, waiting = Descent(objective.first_code(start)), Patience(patience, len(pictures))
     if resume is not None:
         descent.restore(resume)
         waiting.restore(resume)
-    weight = LAMBDA_LPIPS * bundle.perceptual.invert_factor
     complete = True
     while descent.step < steps and not waiting.over(descent.step):
-        drawn = bundle.generator.synthesise(descent.value).picture  # [N, 3, R, R]
-        perceptual = bundle.perceptual.distance(bundle.perceptual.features(drawn), target_features)
-        error = squared_error(drawn, target)
-        losses = weight * perceptual + error  # [N]
-        descent.descend(losses, learning_rate(descent.step, steps, lr))
+        losses, drawn = objective.losses(descent.value)
+        descent.descend(losses["total"], learning_rate(descent.step, steps, lr))
         waiting.note(descent.best_loss, descent.step)
-        parts = {"total": losses, "lpips": perceptual, "mse": error}
         enough = yield Progress(
             step=descent.step,
             total=steps,
-            losses={name: float(value.detach().mean()) for name, value in parts.items()},
+            losses={name: float(value.detach().mean()) for name, value in losses.items()},
             state=lambda: descent.state() | waiting.state(),
             preview=partial(to_uint8, drawn.detach()),
         )
         if enough:
             complete = descent.step >= steps or waiting.over(descent.step)
             break
-    return _finish(bundle, descent, pictures, start, complete)
+    return inverted(objective, descent, pictures, start, complete)
 
 
-@torch.no_grad()
-def _first_code(bundle: Bundle, target: torch.Tensor, start: Start) -> torch.Tensor:
-    """[N, L, D]"""
-    if start == "w_avg":
-        return bundle.generator.mapping.w_avg.expand(len(target), bundle.generator.num_ws, -1)
-    assert bundle.encoder is not None
-    guess: torch.Tensor = bundle.encoder(target)
-    return guess
-
-
-def _finish(
-    bundle: Bundle, descent: Descent, pictures: Picture, start: Start, complete: bool
+def inverted(
+    objective: InvertObjective, descent: Descent, pictures: Picture, start: Start, complete: bool
 ) -> InvertResult:
-    drawn, masks = bundle.draw(descent.best)
+    """What an optimisation came to, drawn and scored against the pictures."""
+    drawn, masks = objective.bundle.draw(descent.best)
     redrawn = to_uint8(drawn)
     return InvertResult(
         w_plus=descent.best,

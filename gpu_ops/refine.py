@@ -77,7 +77,13 @@ def refine(
         bundle, w_plus, applied.masks, q_edit, weights or refine_weights(bundle), buffer_px
     )
     descent = yield from descend(objective, delta_w, steps=steps, lr=lr, resume=resume)
-    refined = look(bundle, w_plus + descent.best)
+    better = which_better(before, applied, look(bundle, w_plus + descent.best), q_edit)
+    choice = torch.tensor(better, device=delta_w.device)[:, None, None]
+    return RefineResult(torch.where(choice, descent.best, delta_w), better, descent.step)
+
+
+def which_better(before: View, applied: View, refined: View, q_edit: tuple[int, ...]) -> list[bool]:
+    """Whether each refined picture is as close to the one before, or closer, outside the region: [N]."""
     better = []
     for item, mask in enumerate(applied.masks):
         outside = outside_of(before.masks[item], mask, q_edit)
@@ -85,8 +91,7 @@ def refine(
             leak_db(before.pictures[item], view.pictures[item], outside) for view in (applied, refined)
         )
         better.append(refined_db >= kept_db)
-    choice = torch.tensor(better, device=delta_w.device)[:, None, None]
-    return RefineResult(torch.where(choice, descent.best, delta_w), better, descent.step)
+    return better
 
 
 def leak_db(before: Picture, after: Picture, outside: Flags) -> float:

@@ -1,12 +1,10 @@
 """What becomes of a job whose attempt ended in an error: the decision, as data."""
 
-import errno
 import random
 import sys
-import traceback
-from collections.abc import Iterator
 from dataclasses import dataclass
 
+from gpu_ops.memory import chain, out_of_memory
 from storage.errors import (
     DeviceFailed,
     EditqError,
@@ -26,17 +24,6 @@ FIRST_PAUSE_S = 2.0
 LONGEST_PAUSE_S = 120.0
 LONGEST_OUTAGE_PAUSE_S = 60.0
 MOST_OUT_OF_MEMORY = 2  # once more with a smaller tensor batch, then never again
-# What torch, its CPU libraries and CUDA's say where they raise nothing more exact than RuntimeError.
-OUT_OF_MEMORY_TEXTS = (
-    "can't allocate memory",
-    "not enough memory",
-    "std::bad_alloc",
-    "could not create a memory object",
-    "CUDA out of memory",
-    "CUDA error: out of memory",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUDNN_STATUS_ALLOC_FAILED",
-)
 DEVICE_FAILED_TEXTS = ("CUDA error", "CUDNN_STATUS_", "CUBLAS_STATUS_")
 
 
@@ -83,7 +70,7 @@ def named(error: BaseException) -> EditqError:
     """The error of our own tree that stands for any error. Its sentence holds nothing of a trace."""
     if isinstance(error, EditqError):
         return error
-    if any(_out_of_memory(each) for each in chain(error)):
+    if out_of_memory(error):
         return OutOfMemory("The device ran out of memory.")
     if any(_device_failed(each) for each in chain(error)):
         return DeviceFailed("The device reported an error.")
@@ -107,28 +94,6 @@ def named(error: BaseException) -> EditqError:
         case operation.WeightsError():
             return InternalError(f"The model's weights cannot be used: {error}.")
     return InternalError(f"The attempt ended in an unexpected error ({type(error).__name__}).")
-
-
-def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error, and those that it came from."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def let_go(error: BaseException) -> None:
-    """Free what the ended calls in an error's traces held: tensors, above all."""
-    for each in chain(error):
-        traceback.clear_frames(each.__traceback__)
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
-        return True
-    torch = sys.modules.get("torch")  # without torch loaded, the error is not torch's
-    if torch is not None and isinstance(error, torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in OUT_OF_MEMORY_TEXTS)
 
 
 def _device_failed(error: BaseException) -> bool:

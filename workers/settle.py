@@ -2,12 +2,13 @@
 
 import logging
 
+from gpu_ops.memory import let_go
 from storage.errors import DeviceFailed, EditqError, LeaseLost, Stalled
 from storage.records import Count, Job, Status
 from workers.attempt import Attempt
 from workers.bench import Bench
 from workers.lease import Lease, Stop, Stopped
-from workers.retry import Fail, Retry, decide, let_go, named
+from workers.retry import Fail, Retry, decide, named
 
 log = logging.getLogger(__name__)
 

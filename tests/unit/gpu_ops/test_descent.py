@@ -120,13 +120,73 @@ def test_the_steps_are_adams() -> None:
         torch.testing.assert_close(descent.value.detach(), value, rtol=1e-9, atol=1e-12)
 
 
+def test_the_steps_are_torch_s_adam_s_to_the_bit() -> None:
+    """So that jobs begun before this was written out go on to the same numbers (on a CPU)."""
+    start, target = torch.randn(2, 3, 4, 5).unbind()
+    descent, value = Descent(start), start.clone().requires_grad_()
+    adam = torch.optim.Adam([value], betas=(0.9, 0.999), eps=1e-8)
+    for step in range(40):
+        lr = 0.05 + 0.01 * step
+        descent.descend(losses(descent.value, target), lr)
+        adam.param_groups[0]["lr"] = lr
+        adam.zero_grad()
+        losses(value, target).sum().backward()
+        adam.step()
+        assert torch.equal(descent.value, value), step
+
+
+def test_items_that_join_later_or_leave_change_no_bit_of_any() -> None:
+    """Three items, each of 20 steps at rates of its own: one joins at step 6, one leaves at step 13."""
+    start, target = torch.randn(2, 3, 4, 5).unbind()
+    rates = [0.02, 0.05, 0.1]
+
+    def lr(item: int, step: int) -> float:
+        return rates[item] * (step + 1) / 20
+
+    def alone(item: int) -> State:
+        descent = Descent(start[item : item + 1])
+        while descent.step < 20:
+            descent.descend(losses(descent.value, target[item : item + 1]), lr(item, descent.step))
+        return descent.state()
+
+    items, together = [0, 1], Descent(start[:2])
+    while items:
+        if together.steps[0] == 6 and 2 not in items:
+            items, together = [*items, 2], together.join(Descent(start[2:]))
+        if together.steps[0] == 13 and 1 in items:
+            kept = together.take([1]).state()
+            items, together = [0, 2], together.take([0, 2])
+        steps = together.steps.tolist()
+        together.descend(losses(together.value, target[items]), list(map(lr, items, steps)))
+        for row in reversed(range(len(items))):
+            if together.steps[row] == 20:
+                assert_same(together.take([row]).state(), alone(items[row]))
+                rest = [other for other in range(len(items)) if other != row]
+                items, together = [items[other] for other in rest], together.take(rest)
+    again = Descent(torch.zeros(1, 4, 5))
+    again.restore(kept)
+    while again.step < 20:
+        again.descend(losses(again.value, target[1:2]), lr(1, again.step))
+    assert_same(again.state(), alone(1))
+
+
+def test_what_is_held_fast_stays() -> None:
+    start, target = torch.randn(2, 2, 3, 4).unbind()
+    free = torch.tensor([1.0, 0.0, 1.0])[None, :, None].expand(2, 3, 1)
+    joined = Descent(start[:1], free[:1]).join(Descent(start[1:], free[1:]))
+    descent = run(joined, target, 5)
+    assert torch.equal(descent.value[:, 1], start[:, 1])
+    assert not (descent.value[:, [0, 2]] == start[:, [0, 2]]).any()
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_ends_it_and_spoils_nothing(bad: float) -> None:
     start, target = torch.randn(2, 2, 3, 4).unbind()
     descent = run(Descent(start), target, 2)
     before = descent.state()
-    with pytest.raises(NonFiniteError, match="step 3"):
+    with pytest.raises(NonFiniteError, match="step 3") as refused:
         descent.descend(losses(descent.value, target) * torch.tensor([1.0, bad]), lr=0.1)
+    assert refused.value.items == (1,)
     assert_same(descent.state(), before)
 
 
