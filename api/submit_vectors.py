@@ -5,6 +5,7 @@ import numpy as np
 from api.errors import about
 from api.named import decoded, named_image
 from api.starting import FIRST_MASK, named_code, named_mask
+from api.submit_inversions import check_photograph
 from storage.amounts import strength_for
 from storage.errors import InvalidInput, MaskUnchanged, VectorNotFound
 from storage.mask_operations import apply_operations, check_operations, copied_masks
@@ -19,11 +20,12 @@ def check_vectors(spec: LearnVectorSpec | ApplySpec, model: Model, tenant_id: st
     if isinstance(spec, ApplySpec):
         for index, use in enumerate(spec.vectors):
             _check_use(use, f"vectors.{index}", model, tenant_id, stores)
-        for index, point in enumerate(spec.inputs):
-            _check_point(point, f"inputs.{index}.", model, tenant_id, stores)
-    if spec.given:
-        _check_point(spec.one, "", model, tenant_id, stores)
-    if isinstance(spec, LearnVectorSpec):
+        for field, each in zip(spec.fields, spec.points, strict=True):
+            _check_point(each, field, model, tenant_id, stores)
+            check_photograph(each, tenant_id, stores, f"{field}photo")
+    else:
+        if spec.given:
+            _check_point(spec.one, "", model, tenant_id, stores)
         found = _found(spec, model, tenant_id, stores)
         for index, target in enumerate(spec.targets):
             _check_target(target, f"targets.{index}", found, model, tenant_id, stores)

@@ -82,7 +82,7 @@ class Settings(BaseSettings):
         default=900.0, description="A job that loads for longer is taken to be hung."
     )
     stall_s: PositiveFloat = Field(
-        default=300.0, description="A step, or saving, that takes longer is taken to be hung."
+        default=300.0, description="A step, or an output being saved, that takes longer is taken to be hung."
     )
     max_lost: PositiveInt = Field(
         default=3, description="A job whose workers were lost so often is quarantined."

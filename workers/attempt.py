@@ -1,5 +1,6 @@
 """One claimed run of a job, as its recipe sees it: what was asked for, and where results go."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -26,10 +27,13 @@ class Saved:
 
 @dataclass(frozen=True)
 class Attempt:
+    """moved: told of each output that was written, so that saving many of them is not taken to be hung."""
+
     claim: Claim
     stores: Stores
     models: "Models"
     outputs: dict[str, ObjectRef] = field(default_factory=dict)
+    moved: Callable[[], None] = lambda: None
 
     @property
     def job(self) -> Job:
@@ -51,3 +55,4 @@ class Attempt:
         """Keep an output under the attempt's own prefix."""
         key = output_key(self.job.tenant_id, self.job.id, self.job.attempt, name)
         self.outputs[name] = self.stores.objects.put(key, data, media_type)
+        self.moved()

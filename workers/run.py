@@ -34,7 +34,7 @@ def run(claim: Claim, bench: Bench, since: float) -> Job | None:
     log.info("job %s attempt %d: %s", claim.job.id, claim.job.attempt, claim.job.kind)
     with lease.beating():
         try:
-            saved = perform(attempt, lease, bench)
+            saved = perform(replace(attempt, moved=lease.touch), lease, bench)
             jobs, left = bench.stores.jobs, (saved.outputs, saved.result)
             job = lease.insist(lambda: jobs.succeed(claim, *left, kept=saved.kept))
         except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it is, the row will say

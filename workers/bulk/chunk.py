@@ -222,7 +222,7 @@ def _nothing() -> State:
 
 
 def save(attempt: Attempt, task: ChunkTask, ledger: Ledger) -> Saved:
-    """Raises StorageUnavailable where a result that was taken over is being removed: then all is done again."""
+    """Raises StorageUnavailable where a result that was taken over is being removed: done again then."""
     taken = {line["result"] for line in ledger.lines.values() if line.get("reused")}
     if taken:
         condemned = attempt.stores.retention.spare([task.results.key(digest) for digest in taken])

@@ -51,12 +51,12 @@ def _apply(
     plan = plan_of(spec, chosen)
     pinned = {each.vector.id: each.vector.files["delta_w"].sha256 for each in chosen}
     work = work_of(codes, plan)
-    return ApplyMany(codes, spec, chosen, q_edit, work, settings | {"delta_w": pinned, "gain_db": plan.gain_db})
+    return ApplyMany(
+        codes, spec, chosen, q_edit, work, settings | {"delta_w": pinned, "gain_db": plan.gain_db}
+    )
 
 
-def _edit(
-    attempt: Attempt, spec: EditSpec, model: Model, codes: Codes, settings: dict[str, Any]
-) -> EditMany:
+def _edit(attempt: Attempt, spec: EditSpec, model: Model, codes: Codes, settings: dict[str, Any]) -> EditMany:
     copied = {
         image_id: read_mask(attempt, image_id, model, field=field)
         for image_id, field in copied_masks(spec.mask_operations).items()

@@ -1,5 +1,7 @@
 """Which recipe a kind of job has."""
 
+from storage.batch_records import CHUNK
+from workers.bulk import operations
 from workers.recipe import AnyRecipe
 from workers.recipes import (
     apply,
@@ -25,4 +27,5 @@ RECIPES: dict[str, AnyRecipe] = {
     "train_generator": train_generator.RECIPE,
     "train_encoder": train_encoder.RECIPE,
     "evaluate": evaluate.RECIPE,
+    CHUNK: operations.RECIPE,
 }
