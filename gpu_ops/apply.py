@@ -139,7 +139,8 @@ class Outlook:
 
     vectors    [1, L, D], their sum
     q_edit     part ids that they are about
-    outside    bool [H, W], where they were not to change anything
+    region     bool [H, W], as of an edit towards the mask that they ask for; outside: where they were not to
+               change anything
     vector_db  how much they did there
     """
 
@@ -147,6 +148,7 @@ class Outlook:
     vectors: torch.Tensor
     applied: View
     q_edit: tuple[int, ...]
+    region: Flags
     outside: Flags
     vector_db: float
     way: Way
@@ -171,7 +173,9 @@ def look_ahead(
     way, why = _way(plan, delta_w, vector_db)
     if way == "optimisation" and np.array_equal(before.masks, applied.masks):
         way, why = "vector", f"{why}; the vectors change no part here that could be optimised for"
-    return Outlook(before, vectors, applied, q_edit, outside, vector_db, way, why)
+    nowhere = np.zeros_like(outside)
+    region = nowhere if delta_w is None else _region(before, applied, q_edit, plan.buffer_px)
+    return Outlook(before, vectors, applied, q_edit, region, outside, vector_db, way, why)
 
 
 def settle(bundle: Bundle, w_plus: torch.Tensor, outlook: Outlook, found: Optimised | None) -> Applied:
@@ -188,8 +192,7 @@ def settle(bundle: Bundle, w_plus: torch.Tensor, outlook: Outlook, found: Optimi
         "psnr_outside_vector_db": outlook.vector_db,
         **leak(bundle, before, shown.pictures[0], outlook.outside),
     }
-    region = np.zeros_like(outside) if delta_w is None else _region(before, applied, q_edit, plan.buffer_px)
-    return Applied(total, shown.pictures[0], shown.masks[0], region, way, why, figures, found)
+    return Applied(total, shown.pictures[0], shown.masks[0], outlook.region, way, why, figures, found)
 
 
 def _region(before: View, applied: View, q_edit: tuple[int, ...], buffer_px: int | None) -> Flags:

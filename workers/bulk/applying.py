@@ -8,7 +8,7 @@ from typing import Any
 from gpu_ops.apply import Applied
 from gpu_ops.many.applying import Applying, ApplyTask, Drawing
 from gpu_ops.many.events import Finished, Tick
-from gpu_ops.many.loop import AnyWork
+from gpu_ops.many.work import AnyWork
 from gpu_ops.picture import Picture
 from gpu_ops.refine import View
 from gpu_ops.vectors import Use, combine

@@ -149,7 +149,7 @@ class InvertMany:
 
     codes: Codes
 
-    def digest_of(self, item: Mapping[str, Any], picture: Picture | None) -> str:
+    def digest_of(self, item: Mapping[str, Any], picture: Picture | None) -> str:  # noqa: ARG002
         assert picture is not None, "a sample is not inverted"
         return self.codes.digest_of(picture)
 

@@ -6,8 +6,9 @@ from itertools import chain
 from typing import Any, Protocol
 
 from gpu_ops.many.events import Entered, Failed, Finished, Tick
-from gpu_ops.many.loop import AnyWork, many
+from gpu_ops.many.loop import many
 from gpu_ops.many.width import best_width
+from gpu_ops.many.work import AnyWork
 from gpu_ops.picture import Picture
 from workers.bulk.pieces import Fault, Piece
 from workers.retry import named
