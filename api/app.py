@@ -11,6 +11,7 @@ from flask_openapi3.openapi import OpenAPI
 from pydantic import ValidationError
 
 from api.auth import register_auth
+from api.batches import batches
 from api.body import discard_rest
 from api.deliveries import deliveries
 from api.error_catalogue import error_catalogue
@@ -24,6 +25,7 @@ from api.jobs import jobs
 from api.log import register_log
 from api.models import models
 from api.queues import queues
+from api.results import results
 from api.service import Service
 from api.slots import Slots
 from api.validation import explain
@@ -38,7 +40,7 @@ from workers.queue import Ring
 DOCS = "/docs"
 NAME = re.compile(r"[A-Za-z0-9_.:@-]{1,200}")  # workers are called by host and process: pc:412:gpu
 RESOURCES = (
-    *(images, files, models, vectors, jobs, job_actions, history, deliveries),
+    *(images, files, models, vectors, jobs, job_actions, history, deliveries, batches, results),
     *(queues, workers, error_catalogue, health),
 )
 WAITING_REQUESTS = 16  # gunicorn_conf.py sets it by the number of threads

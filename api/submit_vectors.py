@@ -18,8 +18,7 @@ from storage.vector_specs import ApplySpec, LearnVectorSpec, OnePoint, Target, V
 def check_vectors(spec: LearnVectorSpec | ApplySpec, model: Model, tenant_id: str, stores: Stores) -> None:
     """Raises an EditqError that names the member at fault."""
     if isinstance(spec, ApplySpec):
-        for index, use in enumerate(spec.vectors):
-            _check_use(use, f"vectors.{index}", model, tenant_id, stores)
+        check_uses(spec, model, tenant_id, stores)
         for field, each in zip(spec.fields, spec.points, strict=True):
             _check_point(each, field, model, tenant_id, stores)
             check_photograph(each, tenant_id, stores, f"{field}photo")
@@ -37,6 +36,12 @@ def _check_point(point: OnePoint, field: str, model: Model, tenant_id: str, stor
         named_image(point.image, f"{field}image", "picture", tenant_id, stores)
     if point.inversion is not None:
         named_code(point.inversion, f"{field}inversion", model, tenant_id, stores)
+
+
+def check_uses(spec: ApplySpec, model: Model, tenant_id: str, stores: Stores, *, within: str = "") -> None:
+    """The vectors to apply, each in reach. `within`: what comes before the spec's own members' names."""
+    for index, use in enumerate(spec.vectors):
+        _check_use(use, f"{within}vectors.{index}", model, tenant_id, stores)
 
 
 def _check_use(use: VectorUse, field: str, model: Model, tenant_id: str, stores: Stores) -> None:

@@ -12,7 +12,7 @@ from storage.errors import BatchEnded
 from storage.plain import refs_to_dict
 from storage.records import Job, Status
 
-OUTCOME = ("succeeded", "failed", "canceled", "reused", "device_s", "errors")
+OUTCOME = ("succeeded", "failed", "canceled", "reused", "device_s", "seconds", "errors")
 FILES = {
     "items.jsonl": "items",
     "invalid.jsonl": "invalid",

@@ -70,7 +70,7 @@ class Chunk:
     sha256    of those bytes
     job_id    None until its turn comes
     errors    how many of its items failed, by error code
-    device_s  how long its operation held the worker's device
+    device_s  how long its operation held the worker's device, of the seconds that it took
     """
 
     batch_id: str
@@ -86,6 +86,7 @@ class Chunk:
     canceled: int = 0
     reused: int = 0
     device_s: float = 0.0
+    seconds: float = 0.0
     errors: dict[str, int] = field(default_factory=dict)
 
 
@@ -99,6 +100,7 @@ class Tally:
     canceled: int = 0
     reused: int = 0
     device_s: float = 0.0
+    seconds: float = 0.0
     errors: dict[str, int] = field(default_factory=dict)
 
     @property

@@ -20,7 +20,7 @@ from storage.tables import BATCHES, CHUNKS, JOBS
 
 _MEMBERS = tuple(member.name for member in dataclasses.fields(Batch))
 _PRIORITIES = tuple(Priority)
-_SUMMED = ("succeeded", "failed", "canceled", "reused", "device_s")
+_SUMMED = ("succeeded", "failed", "canceled", "reused", "device_s", "seconds")
 
 
 def batch_of(row: Row[Any]) -> Batch:

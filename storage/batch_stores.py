@@ -55,6 +55,9 @@ class Batches(Protocol):
     def running(self, batch_id: str) -> tuple[Job, ...]:
         """Its jobs that run now."""
 
+    def newest(self, batch_id: str, *, limit: int = 2) -> tuple[Job, ...]:
+        """Its chunks that succeeded last, the last one first."""
+
     def pause(self, tenant_id: str, batch_id: str, paused: bool) -> Batch:
         """Its queued chunks are held back, and running ones give way at their next checkpoint (see
         Jobs.outranked); or let go. Raises BatchEnded."""

@@ -142,6 +142,12 @@ class SqlBatches:
             rows = connection.execute(select(JOBS).where(JOBS.c.batch_id == batch_id, RUNNING))
             return tuple(map(job_of, rows))
 
+    def newest(self, batch_id: str, *, limit: int = 2) -> tuple[Job, ...]:
+        done = and_(JOBS.c.batch_id == batch_id, JOBS.c.status == "succeeded", JOBS.c.kind == CHUNK)
+        query = select(JOBS).where(done).order_by(JOBS.c.ended_at.desc()).limit(limit)
+        with self._database.read() as connection:
+            return tuple(map(job_of, connection.execute(query)))
+
     def pause(self, tenant_id: str, batch_id: str, paused: bool) -> Batch:
         batch = self._wish(tenant_id, batch_id, {"paused": paused})
         self._hold(batch)

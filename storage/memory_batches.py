@@ -118,7 +118,7 @@ class MemoryBatches:
                 errors[code] = errors.get(code, 0) + count
         sums = {
             name: sum(getattr(chunk, name) for chunk in ended)
-            for name in ("succeeded", "failed", "canceled", "reused", "device_s")
+            for name in ("succeeded", "failed", "canceled", "reused", "device_s", "seconds")
         }
         return Tally(chunks=len(ended), **sums, errors=dict(sorted(errors.items())))
 
@@ -142,6 +142,12 @@ class MemoryBatches:
 
     def running(self, batch_id: str) -> tuple[Job, ...]:
         return tuple(job for job in self._open_jobs(batch_id) if job.status is Status.RUNNING)
+
+    def newest(self, batch_id: str, *, limit: int = 2) -> tuple[Job, ...]:
+        with self._jobs.lock:
+            jobs = [row.job for row in self._jobs.rows.values() if row.job.batch_id == batch_id]
+        done = [job for job in jobs if job.kind == CHUNK and job.status is Status.SUCCEEDED]
+        return tuple(sorted(done, key=lambda job: job.ended_at or 0.0, reverse=True)[:limit])
 
     def pause(self, tenant_id: str, batch_id: str, paused: bool) -> Batch:
         with self._jobs.lock:

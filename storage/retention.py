@@ -93,7 +93,7 @@ class SqlRetention:
             outputs = connection.execute(select(JOBS.c.outputs).where(left)).scalars().all()
             connection.execute(update(JOBS).where(left).values(gone | {"outputs": {}}))
             connection.execute(update(BATCHES).where(BATCHES.c.id.in_(ids)).values(gone | {"files": {}}))
-        return tuple(ref["key"] for named in outputs for ref in named.values())
+        return tuple(ref["key"] for named in outputs for ref in (named or {}).values())
 
     def purge_batches(self, *, kept_s: float, limit: int = 10) -> int:
         late = and_(

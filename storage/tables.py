@@ -186,7 +186,7 @@ CHUNKS = Table(
         Column(count, Integer, nullable=False, server_default=text("0"))
         for count in ("succeeded", "failed", "canceled", "reused")
     ),
-    Column("device_s", Double, nullable=False, server_default=text("0")),
+    *(Column(name, Double, nullable=False, server_default=text("0")) for name in ("device_s", "seconds")),
     Column("errors", PLAIN),
     CheckConstraint("items > 0 AND start_byte >= 0 AND byte_size > 0", name="sizes"),
     CheckConstraint("ended_at IS NULL OR succeeded + failed + canceled = items", name="ended_counts_all"),

@@ -13,7 +13,8 @@ from storage.stores import Jobs
 SPEC = {"spec": {"kind": "apply", "model": "cars"}, "inputs": {"type": "manifest"}}
 ITEMS = ObjectRef("local/jobs/j/1/outputs/items.jsonl", "a" * 64, 30, "application/jsonl")
 PART = ObjectRef("local/jobs/j/1/outputs/part.jsonl", "b" * 64, 30, "application/jsonl")
-GOOD = {"succeeded": 10, "failed": 0, "canceled": 0, "reused": 3, "device_s": 2.0, "errors": {}}
+COUNTS = {"succeeded": 10, "failed": 0, "canceled": 0, "reused": 3}
+GOOD = COUNTS | {"device_s": 2.0, "seconds": 2.5, "errors": {}}
 
 
 def claimed(jobs: Jobs, queue: str) -> Claim:
@@ -87,7 +88,9 @@ def test_the_last_chunk_brings_the_finish_and_the_finish_ends_the_batch(records:
     assert ended.ended_at is not None
     assert ended.result["merged"] == 1
     tally = records.batches.tally(batch.id)
-    assert (tally.chunks, tally.succeeded, tally.reused, tally.device_s) == (2, 20, 6, 4.0)
+    assert (tally.chunks, tally.succeeded, tally.reused) == (2, 20, 6)
+    assert (tally.device_s, tally.seconds) == (4.0, 5.0)
+    assert [job.spec["chunk"] for job in records.batches.newest(batch.id)] == [1, 0]
     assert [part for _, part in records.batches.parts(batch.id)] == [PART, PART]
     assert list(records.batches.kept_parts()) == [PART, PART]
     assert records.batches.speed("apply", "cars") == (14, 4.0)

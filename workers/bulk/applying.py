@@ -15,11 +15,11 @@ from gpu_ops.vectors import Use, combine
 from storage.masks import encode_mask
 from storage.pictures import encode_png
 from storage.plain import plain
+from storage.results import digest_of
 from storage.vector_specs import ApplySpec
 from workers.bulk.codes import Code, Codes
 from workers.bulk.operation import Event, Events, Files, Made, Stepped, fault_of, run_many
 from workers.bulk.pieces import Piece
-from workers.bulk.results import digest_of
 from workers.recipes.apply import Chosen
 
 VERSION = 1

@@ -19,6 +19,7 @@ from storage.batch_records import Batch, Chunk
 from storage.batch_specs import BatchSpec, read_batch_spec
 from storage.errors import StorageUnavailable
 from storage.plain import plain
+from storage.results import Found, Results
 from storage.settings import Settings
 from storage.sources import Source
 from storage.version import code_version
@@ -28,12 +29,12 @@ from workers.bulk.operation import Fault, Made, Operation, Stepped
 from workers.bulk.pieces import Piece, Reader, There
 from workers.bulk.pipeline import Behind, Stopwatch, ahead
 from workers.bulk.reading import bucket_of
-from workers.bulk.results import Found, Results
 from workers.recipe import Recipe
 
 PART, LINES = "part.jsonl", "application/jsonl"
 READERS, READ_AHEAD = 2, 64
 WRITERS, WRITTEN_BEHIND = 2, 64
+SHOWN, PICTURES = 8, ("picture_", "edited.", "inverted.")
 OperationOf = Callable[[Attempt, BatchSpec, Results], tuple[Operation, int, str]]
 """The operation of a batch's spec, the side in pixels of what it works on, and its model's digest."""
 
@@ -61,6 +62,15 @@ class Ledger:
     def failed(self, fault: Fault) -> None:
         self._tell(fault.index, "failed", {"error": fault.error.as_dict()})
 
+    def _newest(self) -> list[dict[str, Any]]:
+        """The items that were done last, for whoever watches: id, result, and a picture of it."""
+        done = [line for line in self.lines.values() if line["status"] == "succeeded"]
+        return [
+            {"id": line["id"], "result": line["result"], "file": shown[-1]}
+            for line in done[-SHOWN:]
+            if (shown := [name for name in line["files"] if name.startswith(PICTURES)])
+        ]
+
     def _tell(self, index: int, status: str, told: dict[str, Any]) -> None:
         item = self.items[index]
         self.lines[index] = {"id": item["id"], "n": item["n"], "status": status, **told, "item": item}
@@ -81,6 +91,7 @@ class Ledger:
             "reused": self.reused,
             "device_s": round(self.device_s, 4),
             "errors": errors,
+            "newest": self._newest(),
         }
 
 

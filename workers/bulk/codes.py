@@ -19,10 +19,10 @@ from storage.masks import encode_mask
 from storage.pictures import encode_png
 from storage.plain import plain
 from storage.records import Model
+from storage.results import Results
 from workers.attempt import Attempt
 from workers.bulk.operation import Event, Files, Made, Stepped, fault_of, run_many
 from workers.bulk.pieces import Fault, Piece
-from workers.bulk.results import Results
 from workers.recipes.inversions import inversion_digest
 
 MOST = 32

@@ -17,12 +17,12 @@ from storage.mask_operations import apply_operations, edited_parts
 from storage.masks import encode_mask
 from storage.pictures import encode_png
 from storage.plain import plain
+from storage.results import digest_of
 from storage.specs import EditSpec
 from workers.bulk.applying import source_of
 from workers.bulk.codes import Code, Codes, tensor_file
 from workers.bulk.operation import Event, Events, Files, Made, Stepped, fault_of, run_many
 from workers.bulk.pieces import Fault, Piece
-from workers.bulk.results import digest_of
 
 VERSION = 1
 """As workers/bulk/applying.py has it."""

@@ -8,6 +8,7 @@ from storage.batch_specs import BatchSpec
 from storage.mask_operations import copied_masks
 from storage.masks import resolve_parts
 from storage.records import Model
+from storage.results import Results
 from storage.specs import EditSpec, InvertSpec
 from storage.vector_specs import ApplySpec
 from workers.attempt import Attempt
@@ -16,7 +17,6 @@ from workers.bulk.chunk import recipe_of
 from workers.bulk.codes import Codes, InvertMany
 from workers.bulk.editing import EditMany
 from workers.bulk.operation import Operation
-from workers.bulk.results import Results
 from workers.recipes.apply import plan_of, read_vector
 from workers.recipes.inputs import read_mask
 from workers.recipes.weighing import weights_of

@@ -69,6 +69,7 @@ def _create_chunks() -> None:
         sa.Column("ended_at", sa.Double),
         *map(_count, ("succeeded", "failed", "canceled", "reused")),
         sa.Column("device_s", sa.Double, nullable=False, server_default=sa.text("0")),
+        sa.Column("seconds", sa.Double, nullable=False, server_default=sa.text("0")),
         sa.Column("errors", _PLAIN),
         sa.CheckConstraint("items > 0 AND start_byte >= 0 AND byte_size > 0", name="sizes"),
         sa.CheckConstraint(

@@ -14,7 +14,7 @@ from worker_trial import Trial
 
 from storage.batch_records import BatchStatus
 from storage.records import Status
-from workers.bulk.results import Results
+from storage.results import Results
 
 
 @pytest.fixture(autouse=True)
