@@ -19,6 +19,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from storage.batch_specs import ITEM_ID
@@ -65,7 +66,7 @@ def jsonl_entries(blocks: Iterable[bytes]) -> Iterator[tuple[int, bytes, Entry |
         if line is None:
             yield number, b"", Refused("The line is too long.", expected=f"at most {MAX_LINE_BYTES} bytes")
         elif line.strip():
-            yield number, line, judged(number, lambda line=line: _object(line))
+            yield number, line, judged(number, partial(_object, line))
 
 
 def csv_entries(blocks: Iterable[bytes]) -> Iterator[tuple[int, bytes, Entry | EditqError]]:
@@ -85,7 +86,7 @@ def csv_entries(blocks: Iterable[bytes]) -> Iterator[tuple[int, bytes, Entry | E
         if header is None:
             header = [name.strip() for name in row]
             continue
-        yield number, line, judged(number, lambda row=row, header=header: _row(header, row))
+        yield number, line, judged(number, partial(_row, header, row))
 
 
 def judged(number: int, read: Callable[[], Any]) -> Entry | EditqError:

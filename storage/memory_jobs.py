@@ -280,7 +280,7 @@ def _new(
         webhook=None if options.webhook is None else options.webhook.model_dump(mode="json"),
         retry_of=retry_of, worker=None, worker_pid=None, lease_until=None, checkpoint=None, outputs={},
         result={}, error=None, created_at=now, started_at=None, ended_at=None, updated_at=now,
-        outputs_expired_at=None,
+        outputs_expired_at=None, batch_id=None,
     )  # fmt: skip
 
 

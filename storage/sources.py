@@ -10,7 +10,7 @@ import errno
 import mimetypes
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -133,7 +133,7 @@ class FolderSource:
                 raise
 
     @contextlib.contextmanager
-    def _folder(self, names: "list[str]", *, create: bool = False) -> Iterator[int]:
+    def _folder(self, names: Iterable[str], *, create: bool = False) -> Iterator[int]:
         if create:
             self._root.mkdir(parents=True, exist_ok=True)
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -222,7 +222,7 @@ class MemorySource:
 class Sources:
     """Opens them by name. `own(tenant_id)` is where a tenant's own inputs lie."""
 
-    def __init__(self, own: Any, named: "dict[str, BucketSettings]") -> None:
+    def __init__(self, own: Any, named: dict[str, BucketSettings]) -> None:
         self._own, self._named = own, named
 
     def open(self, tenant_id: str, bucket: str | None, *, field: str, writing: bool = False) -> Source:

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from gpu_ops.apply import Applied
+from gpu_ops.apply import Applied, Plan
 from gpu_ops.many.applying import Applying, ApplyTask, Drawing
-from gpu_ops.many.events import Finished, Tick
-from gpu_ops.many.work import AnyWork
 from gpu_ops.picture import Picture
 from gpu_ops.refine import View
 from gpu_ops.vectors import Use, combine
@@ -58,16 +56,15 @@ class ApplyMany:
         most = self.codes.attempt.tensor_batch(MOST)
         for event in run_many(self._name, self.work, self._tasks(codes), most):
             match event:
-                case Finished(key=(index, column), result=result):
+                case Stepped():
+                    yield event
+                case (index, _), Exception() as error:
+                    if shown.pop(index, None) is not None:
+                        yield fault_of(index, error)
+                case (index, column), result:
                     if index in shown:
                         shown[index][column] = result
                         yield from self._whole(*by_index[index], shown)
-                case Tick(losses=losses):
-                    yield Stepped(losses)
-                case failed:
-                    index, _ = failed.key
-                    if shown.pop(index, None) is not None:
-                        yield fault_of(index, failed.error)
 
     @property
     def _name(self) -> tuple[str, ...]:
@@ -131,5 +128,6 @@ def source_of(codes: Codes, item: Mapping[str, Any], picture: Picture | None) ->
     return ["seed", item["seed"], codes.truncation_psi] if picture is None else codes.digest_of(picture)
 
 
-def work_of(codes: Codes, plan: Any) -> AnyWork:
+def work_of(codes: Codes, plan: Plan) -> Applying | Drawing:
+    """One forward pass for the vectors alone; else what may have to optimise."""
     return Drawing(codes.bundle) if plan.mode == "vector" else Applying(codes.bundle, plan)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from gpu_ops.progress import Progress, State, Steps
@@ -25,8 +26,8 @@ from storage.sources import Source
 from storage.version import code_version
 from workers.attempt import Attempt, Saved
 from workers.bulk.items import read_items
-from workers.bulk.operation import Fault, Made, Operation, Stepped
-from workers.bulk.pieces import Piece, Reader, There
+from workers.bulk.operation import Made, Operation, Stepped
+from workers.bulk.pieces import Fault, Piece, Reader, There
 from workers.bulk.pipeline import Behind, Stopwatch, ahead
 from workers.bulk.reading import bucket_of
 from workers.recipe import Recipe
@@ -134,9 +135,10 @@ def load_chunk(attempt: Attempt, operation_of: OperationOf) -> ChunkTask:
         settings.max_picture_pixels,
     )
     about = {"spec": batch.spec["spec"], "model_digest": model_digest, "code_version": code_version()}
-    output = spec.output
-    place = output and stores.sources.open(tenant_id, output.bucket, field="output.bucket", writing=True)
-    prefix = output.prefix.strip("/") + "/" if output and output.prefix.strip("/") else ""
+    place, prefix = None, ""
+    if spec.output is not None:
+        place = stores.sources.open(tenant_id, spec.output.bucket, field="output.bucket", writing=True)
+        prefix = spec.output.prefix.strip("/") + "/" if spec.output.prefix.strip("/") else ""
     return ChunkTask(batch, spec, chunk, items, operation, reader, results, about, place, prefix)
 
 
@@ -177,7 +179,7 @@ def _pieces(
             case There(index=index, digest=digest, found=found):
                 ledger.succeeded(index, digest, found, reused=True)
                 if task.place is not None:
-                    for note in behind.submit(lambda read=read: _copied(task, read)):
+                    for note in behind.submit(partial(_copied, task, read)):
                         note()
 
 
@@ -189,7 +191,7 @@ def _heed(
         case Fault():
             ledger.failed(event)
         case Made():
-            yield from behind.submit(lambda: _written(task, ledger, event))
+            yield from behind.submit(partial(_written, task, ledger, event))
     yield from behind.done()
 
 

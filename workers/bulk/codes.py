@@ -10,7 +10,6 @@ from safetensors.torch import load, save
 
 from gpu_ops.bundle import Bundle
 from gpu_ops.invert import InvertResult
-from gpu_ops.many.events import Finished, Tick
 from gpu_ops.many.inverting import Inverting as InvertingWork
 from gpu_ops.picture import Picture
 from gpu_ops.sample import seeded_code
@@ -62,17 +61,17 @@ class Codes:
         wanted: dict[int, Piece] = {}
         for event in run_many(self._name, self._work, self._unknown(pieces, found, wanted), self._most):
             match event:
-                case Finished(key=index, result=result):
+                case Stepped():
+                    yield event
+                case index, Exception() as error:
+                    del wanted[index]
+                    yield fault_of(index, error)
+                case index, result:
                     piece = wanted.pop(index)
                     made = self._made(piece, result, serving=serving)
                     code = Code(result.w_plus.to(self.bundle.device), made.figures, (made.digest,))
                     found[index] = piece, code
                     yield made
-                case Tick(losses=losses):
-                    yield Stepped(losses)
-                case failed:
-                    del wanted[failed.key]
-                    yield fault_of(failed.key, failed.error)
         return [found[index] for index in sorted(found)]
 
     def _unknown(

@@ -9,7 +9,6 @@ import numpy as np
 
 from gpu_ops.edit import EditResult
 from gpu_ops.many.editing import Editing, EditTask
-from gpu_ops.many.events import Finished, Tick
 from gpu_ops.picture import Picture
 from gpu_ops.refine import look
 from storage.errors import EditqError, MaskUnchanged
@@ -66,17 +65,15 @@ class EditMany:
         items = ((index, task) for index, (_, _, task) in tasks.items())
         for event in run_many(("edit", self.codes.model.digest), self.work, items, most):
             match event:
-                case Finished(key=index, result=result):
+                case Stepped():
+                    yield event
+                case index, Exception() as error:
+                    yield fault_of(index, error)
+                case index, result:
                     piece, code, task = tasks[index]
-                    figures = plain(
-                        {**result.metrics[0], "steps": result.steps, "inversion": dict(code.facts)}
-                    )
+                    told = {**result.metrics[0], "steps": result.steps, "inversion": dict(code.facts)}
                     encode = partial(self._encoded, result, task)
-                    yield Made(index, piece.digest, encode, figures, code.needs)
-                case Tick(losses=losses):
-                    yield Stepped(losses)
-                case failed:
-                    yield fault_of(failed.key, failed.error)
+                    yield Made(index, piece.digest, encode, plain(told), code.needs)
 
     def _task(self, piece: Piece, code: Code) -> EditTask | Fault:
         parts, groups = self.codes.model.parts, self.codes.model.groups

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Protocol
 
-from gpu_ops.many.events import Entered, Failed, Finished, Tick
+from gpu_ops.many.events import Failed, Finished, Tick
 from gpu_ops.many.loop import many
 from gpu_ops.many.width import best_width
 from gpu_ops.many.work import AnyWork
@@ -70,9 +70,12 @@ WIDTHS = Widths()
 
 
 def run_many(
-    name: Hashable, work: AnyWork, items: Iterable[tuple[Hashable, Any]], most: int
-) -> Generator[Finished[Any] | Failed | Tick, None, None]:
-    """`many`, as wide as suits this kind of work (`name`) on this device."""
+    name: Hashable, work: AnyWork, items: Iterable[tuple[Any, Any]], most: int
+) -> Generator[tuple[Any, Any] | Stepped, None, None]:
+    """`many`, as wide as suits this kind of work (`name`) on this device.
+
+    Yields (key, result or error) of each item, and Stepped after each tensor step.
+    """
     source = iter(items)
     first = next(source, None)
     if first is None:
@@ -82,8 +85,13 @@ def run_many(
     except ValueError:  # of the first item: `many` tells of it
         width = 1
     for event in many(work, chain((first,), source), width=width):
-        if not isinstance(event, Entered):
-            yield event
+        match event:
+            case Finished(key=key, result=result):
+                yield key, result
+            case Failed(key=key, error=error):
+                yield key, error
+            case Tick(losses=losses):
+                yield Stepped(losses)
 
 
 def fault_of(index: int, error: Exception) -> Fault:

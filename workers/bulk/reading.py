@@ -7,6 +7,7 @@ and keys later, all together, against a listing.
 
 import tarfile
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -103,7 +104,7 @@ def _listed(listed: PrefixInputs, tenant_id: str, stores: Stores) -> Iterator[Re
         checked_source_key(listed.prefix.strip("/"), field="inputs.prefix")
     found = sorted(key for key, _ in source.list(listed.prefix) if key.lower().endswith(PICTURES))
     for number, key in enumerate(found, 1):
-        yield number, key.encode("utf-8", "replace"), judged(number, lambda key=key: {"key": key})
+        yield number, key.encode("utf-8", "replace"), judged(number, partial(dict, key=key))
 
 
 def _packed(tars: TarInputs, tenant_id: str, stores: Stores) -> Iterator[Read]:
@@ -112,7 +113,8 @@ def _packed(tars: TarInputs, tenant_id: str, stores: Stores) -> Iterator[Read]:
     for index, name in enumerate(tars.files):
         ref = stores.library.get_file(tenant_id, name).object
         try:
-            with tarfile.open(fileobj=_Stream(stores.objects.stream(ref)), mode="r|") as tar:
+            blocks: Any = _Stream(stores.objects.stream(ref))  # it reads, and no more is asked of it
+            with tarfile.open(fileobj=blocks, mode="r|") as tar:
                 for member in tar:
                     number += 1
                     if member.isfile() and not member.name.lower().endswith(PICTURES):

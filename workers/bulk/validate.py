@@ -177,7 +177,7 @@ def save(attempt: Attempt, reading: Reading, _result: Reading) -> Saved:
         reading.candidates.close()
     items = sum(chunk.items for chunk in reading.chunks)
     counts = {"items": items, "invalid": reading.refused, "chunks": len(reading.chunks)}
-    facts = counts | {"estimate": estimate(attempt.stores, reading.spec, items)}
+    facts: dict[str, object] = {**counts, "estimate": estimate(attempt.stores, reading.spec, items)}
     return Saved(attempt.outputs, facts, Kept(chunks=tuple(reading.chunks)))
 
 
