@@ -104,7 +104,7 @@ class GenerateDatasetSpec(Spec):
         default=None,
         description="Smaller pieces of a part are no instances; default max(2, 30 * (resolution / 512)^2).",
     )
-    shard_bytes: Annotated[int, Field(ge=1 << 20, le=256 << 20)] = Field(
+    shard_bytes: Annotated[int, Field(ge=1 << 14, le=256 << 20)] = Field(
         default=32 << 20, description="No shard is larger, unless a single item is."
     )
 

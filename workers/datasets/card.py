@@ -1,6 +1,7 @@
 """The data card: what a data set holds, counted, and where it comes from (in words: card_text.py)."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -40,40 +41,33 @@ class About:
         return asdict(self)
 
 
-def figures(
-    items: Iterable[str], splits: Sequence[str], classes: Classes, instances: Mapping[str, int] | None
-) -> dict[str, Any]:
+def figures(items: Iterable[str], splits: Sequence[str], classes: Classes) -> dict[str, Any]:
     """What can be counted of a data set.
 
-    items      lines of JSON: id, split, pixels by part, and the item's provenance
-    instances  of each part, in all splits together
+    items  lines of JSON: id, split, pixels by part, instances by part where they were told apart, and the
+           item's provenance
     """
     names = [part.name for part in classes.parts]
     counts = dict.fromkeys(splits, 0)
     showing = {name: dict.fromkeys(splits, 0) for name in names}
-    pixels = dict.fromkeys(names, 0)
+    areas, instances = Counter[str](), Counter[str]()
     unsure: list[float] = []
     strengths: dict[str, list[float]] = {}
     for line in items:
         item = json.loads(line)
         counts[item["split"]] += 1
-        for name, area in item["pixels"].items():
+        for name in item["pixels"]:
             showing[name][item["split"]] += 1
-            pixels[name] += area
-        if "uncertainty" in item:
-            unsure.append(item["uncertainty"])
+        areas.update(item["pixels"])
+        instances.update(item.get("instances", {}))
+        unsure += [item["uncertainty"]] if "uncertainty" in item else []
         for use in item.get("vectors", ()):
             strengths.setdefault(use["vector"], []).append(use["strength"])
-    total = sum(pixels.values())
+    total = areas.total()
     parts = [
-        {
-            "id": part.id,
-            "name": part.name,
-            "items": showing[part.name],
-            "pixels": pixels[part.name],
-            "share": round(pixels[part.name] / total, 6),
-            **({} if instances is None else {"instances": instances[part.name]}),
-        }
+        {"id": part.id, "name": part.name, "items": showing[part.name]}
+        | {"pixels": areas[part.name], "share": round(areas[part.name] / total, 6)}
+        | ({"instances": instances[part.name]} if part.name in instances else {})
         for part in classes.parts
     ]
     return {

@@ -9,6 +9,7 @@ by a side or a corner). What the JSON files hold is written as it comes, and nev
 
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal
@@ -48,8 +49,9 @@ class Coco:
         return [kind for kind, asked in ((PANOPTIC, self.panoptic), (INSTANCES, self.instances)) if asked]
 
 
-def add_coco(drafts: Drafts, split: str, encoded: Encoded, how: Coco) -> None:
-    item = encoded.item
+def add_coco(drafts: Drafts, split: str, encoded: Encoded, how: Coco) -> Counter[int]:
+    """Returns how many instances there are of each part, by its category."""
+    item, counts = encoded.item, Counter[int]()
     images, file_name = drafts.lines(images_of(split)), f"{item.id}.png"
     height, width = item.mask.shape
     members = [(f"{split}/{file_name}", encoded.picture_png)]
@@ -63,7 +65,9 @@ def add_coco(drafts: Drafts, split: str, encoded: Encoded, how: Coco) -> None:
         annotations = drafts.lines(annotations_of(split, INSTANCES))
         for found in instances(item.mask, how.min_instance_px, how.outlines):
             annotations.add({"id": annotations.count + 1, "image_id": images.count, **found})
+            counts[found["category_id"]] += 1
     drafts.tar(f"coco-{split}").add(members)
+    return counts
 
 
 def images_of(split: str) -> str:

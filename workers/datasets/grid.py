@@ -101,8 +101,9 @@ def _pair(picture: Picture, mask: Mask, classes: Classes, times: int) -> Picture
 
 
 def overlay(picture: Picture, mask: Mask, classes: Classes) -> Picture:
-    """The mask's colours laid over a picture [H, W, 3], with a white line where parts meet."""
-    mixed = (1 - STRENGTH) * picture + STRENGTH * classes.palette[mask]
+    """The mask's colours over a picture [H, W, 3] in grey, so that hues stay; parts meet in white."""
+    grey = np.asarray(Image.fromarray(picture).convert("L"))[:, :, None]
+    mixed = (1 - STRENGTH) * grey + STRENGTH * classes.palette[mask]
     shown: Picture = mixed.round().astype(np.uint8)
     shown[:, 1:][mask[:, 1:] != mask[:, :-1]] = EDGE
     shown[1:][mask[1:] != mask[:-1]] = EDGE

@@ -14,10 +14,10 @@ import numpy as np
 from storage.pictures import encode_png
 from workers.datasets.card import About, figures
 from workers.datasets.card_text import card_text
-from workers.datasets.coco import Coco, add_coco, annotations_of, finish_coco
+from workers.datasets.coco import Coco, add_coco, finish_coco
 from workers.datasets.drafts import Drafts, Kept
 from workers.datasets.grid import Grid, draw_grid
-from workers.datasets.item import Classes, DatasetItem, Encoded
+from workers.datasets.item import Classes, DatasetItem, Encoded, coco_id
 from workers.datasets.pairs import add_pair
 from workers.datasets.shards import add_sample
 from workers.datasets.sink import JSON, LINES, Sink
@@ -67,11 +67,13 @@ class DatasetWriter:
             add_pair(drafts, split, encoded)
         if "webdataset" in plan.formats:
             add_sample(drafts, split, encoded)
+        areas, names = np.bincount(item.mask.ravel(), minlength=256), plan.classes.names
+        counted = {"pixels": {names[part]: int(areas[part]) for part in np.flatnonzero(areas).tolist()}}
         if plan.coco.kinds:
-            add_coco(drafts, split, encoded, plan.coco)
-        areas = np.bincount(item.mask.ravel(), minlength=256)
-        pixels = {plan.classes.names[part]: int(areas[part]) for part in np.flatnonzero(areas).tolist()}
-        drafts.lines(ITEMS).add({"id": item.id, "split": split, "pixels": pixels, **item.provenance})
+            found = add_coco(drafts, split, encoded, plan.coco)
+            if plan.coco.instances:
+                counted["instances"] = {names[part]: found[coco_id(part)] for part in names}
+        drafts.lines(ITEMS).add({"id": item.id, "split": split, **counted, **item.provenance})
         self._grid.offer(item)
 
     def keep(self) -> Kept:
@@ -98,8 +100,10 @@ class DatasetWriter:
             finish_coco(drafts, split, plan.classes, plan.coco, info, about.licence)
         self._put_lines("items.jsonl")
         self._put_json("classes.json", {"parts": plan.classes.as_json()})
-        self._sink.put("grid.png", encode_png(draw_grid(self._grid.chosen(), plan.classes)), "image/png")
-        found = figures(drafts.lines(ITEMS), plan.splits, plan.classes, self._instances())
+        told = {name: getattr(about, name) for name in ("model", "model_digest", "spec", "code_version")}
+        grid = encode_png(draw_grid(self._grid.chosen(), plan.classes), {"editq": json.dumps(told)})
+        self._sink.put("grid.png", grid, "image/png")
+        found = figures(drafts.lines(ITEMS), plan.splits, plan.classes)
         card = {**about.as_json(), "formats": sorted(plan.formats), **found}
         self._put_json("card.json", card)
         self._sink.put("card.md", card_text(card).encode(), "text/markdown")
@@ -108,17 +112,6 @@ class DatasetWriter:
     def close(self) -> None:
         """Let go of what is open."""
         self._drafts.close()
-
-    def _instances(self) -> dict[str, int] | None:
-        """How many each part has, where they were told apart."""
-        if not self._plan.coco.instances:
-            return None
-        names = {part["coco_id"]: part["name"] for part in self._plan.classes.as_json()}
-        found = dict.fromkeys(names.values(), 0)
-        for split in self._plan.splits:
-            for line in self._drafts.lines(annotations_of(split, "instances")):
-                found[names[json.loads(line)["category_id"]]] += 1
-        return found
 
     def _put_lines(self, name: str) -> None:
         with tempfile.TemporaryFile() as file:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -55,8 +56,8 @@ class DatasetTask:
     chunk: int
 
     @property
-    def seeds(self) -> list[int]:
-        return [self.spec.seed + index for index in range(self.spec.count)]
+    def seeds(self) -> range:
+        return range(self.spec.seed, self.spec.seed + self.spec.count)
 
     @property
     def bins(self) -> int:
@@ -94,7 +95,7 @@ class DatasetTask:
             spec.shard_bytes,
         )
 
-    def draw(self, seeds: list[int]) -> Labelled:
+    def draw(self, seeds: Iterable[int]) -> Labelled:
         """The samples of seeds, with their vectors on."""
         return label(self.bundle, torch.cat([self._code(seed) for seed in seeds]))
 

@@ -5,6 +5,7 @@ others: so an attempt that goes on draws nothing again, and only copies those to
 """
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -190,7 +191,7 @@ def _nothing_left(decision: Decision, drawing: Drawing) -> InvalidInput:
     return InvalidInput(
         "The segmenter is less sure of every sample than the limit allows.",
         field="max_uncertainty",
-        expected=f"more than {least:.4f}, the least uncertain sample's",
+        expected=f"at least {math.ceil(least * 10_000) / 10_000:.4f}, for the surest sample",
     )
 
 

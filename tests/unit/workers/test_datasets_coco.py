@@ -116,9 +116,8 @@ def test_panoptic_files_agree_with_their_pictures(tmp_path: Path) -> None:
             item = an_item(images[annotation["image_id"]]["provenance"]["seed"])
             assert np.array_equal(ids - 1, item.mask)
             areas = {info["id"]: info["area"] for info in annotation["segments_info"]}
-            assert areas == {
-                int(part): int(count) for part, count in zip(*np.unique(ids, return_counts=True))
-            }
+            parts, counts = np.unique(ids, return_counts=True)
+            assert areas == dict(zip(parts.tolist(), counts.tolist(), strict=True))
             assert all(info["category_id"] == info["id"] for info in annotation["segments_info"])
             seen += 1
     assert seen == 20
