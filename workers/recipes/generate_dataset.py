@@ -26,7 +26,7 @@ from workers.recipes.outputs import Outputs
 from workers.recipes.stages import resumed, stage
 
 LOOK, DRAW = "look", "draw"
-TOLD = "told"
+TOLD, MODEL = "told", "model"
 
 
 @dataclass(frozen=True)
@@ -71,19 +71,22 @@ class Made:
 
 
 def _operate(task: DatasetTask, resume: State | None) -> Steps[Made]:
-    spec = task.spec
+    spec, carry = task.spec, {MODEL: torch.tensor(list(bytes.fromhex(task.model.digest)), dtype=torch.uint8)}
+    if resume is not None and not torch.equal(resume[MODEL], carry[MODEL]):
+        resume = None  # another version of the model: a data set is of one
+    drawn = resumed(DRAW, resume)
     if not spec.foresight:
-        steps = _draw(task, Decision(list(range(spec.count))), resumed(DRAW, resume))
-        return (yield from stage(DRAW, steps, done=0, total=spec.count))
-    looked, drawn = resumed(LOOK, resume), resumed(DRAW, resume)
+        steps = _draw(task, Decision(list(range(spec.count))), drawn)
+        return (yield from stage(DRAW, steps, done=0, total=spec.count, carry=carry))
+    looked, total = resumed(LOOK, resume), 2 * spec.count
     if drawn is None:
-        survey = yield from stage(LOOK, _look(task, looked), done=0, total=2 * spec.count)
+        survey = yield from stage(LOOK, _look(task, looked), done=0, total=total, carry=carry)
     else:  # looking is over, if only because it was told to stop
         assert looked is not None
         survey = Survey(**looked)
-    carry = {f"{LOOK}.{name}": tensor for name, tensor in survey.state().items()}
+    carry |= {f"{LOOK}.{name}": tensor for name, tensor in survey.state().items()}
     steps = _draw(task, _decide(task, survey), drawn)
-    return (yield from stage(DRAW, steps, done=spec.count, total=2 * spec.count, carry=carry))
+    return (yield from stage(DRAW, steps, done=spec.count, total=total, carry=carry))
 
 
 def _look(task: DatasetTask, resume: State | None) -> Steps[Survey]:

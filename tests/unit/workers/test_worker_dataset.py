@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import webdataset
 from dataset_trial import array, members
 from pycocotools.coco import COCO
 from recipe_trial import output, pixels, submit, work
 from safetensors.torch import save
+from tiny_model import make_tiny_model
 from training_trial import drained, stopped_at
 from worker_trial import Trial
 
@@ -25,6 +27,7 @@ from storage.vector_specs import ApplySpec
 from workers.bench import recipe_for
 from workers.datasets.split import split_of
 from workers.recipes.dataset_task import CHUNKS
+from workers.release import register_models
 
 pytestmark = [
     pytest.mark.thorough,
@@ -93,6 +96,13 @@ def test_a_data_set_holds_what_samples_of_the_same_seeds_show(plant: Trial, tmp_
         assert pixels(found[f"{split}/{name}.png"]) == pixels(picture)
         assert np.array_equal(decode_mask(found[f"{split}/masks/{name}.png"]), decode_mask(mask))
         assert np.array_equal(array(found[f"panoptic_{split}/{name}.png"])[..., 0] - 1, decode_mask(mask))
+    shards = sorted(map(str, folder.glob("wds-*.tar")))
+    for shown, mask, told in webdataset.WebDataset(shards, shardshuffle=False).to_tuple(
+        "png", "mask.png", "json"
+    ):
+        index = json.loads(told)["seed"] - 5
+        assert pixels(shown) == pixels(output(plant, sampled, f"picture_{index:03d}.png"))
+        assert pixels(mask) == pixels(output(plant, sampled, f"mask_{index:03d}.png"))
     assert (job.result["items"], job.result["drawn"], job.result["steps"]) == (12, 12, 12)
     assert sum(job.result["splits"].values()) == 12
 
@@ -214,7 +224,7 @@ def test_a_data_set_drained_again_and_again_ends_in_the_same_bytes(
     assert cut.drains >= 4
     assert contents(plant, cut) == contents(plant, whole)
     assert steps[-1] == total
-    assert told(cut) == told(whole)
+    assert result(cut) == result(whole)
     mine = attempt_prefix("local", cut.id, cut.attempt)
     assert all(ref.key.startswith(mine) for ref in cut.outputs.values()), (
         "the rest is garbage to the collector"
@@ -281,7 +291,7 @@ def drawn_twice(steps: list[int]) -> int:
     return sum(after < before for before, after in pairwise(steps))
 
 
-def told(job: Job) -> dict[str, Any]:
+def result(job: Job) -> dict[str, Any]:
     return {name: value for name, value in job.result.items() if name != "seconds"}
 
 
@@ -328,3 +338,26 @@ def test_samples_drawn_several_at_a_time_are_the_same_items(
     for one, two in zip(alone, together, strict=True):
         assert two["uncertainty"] == pytest.approx(one["uncertainty"], abs=1e-4)
     assert steps[:3] == [5, 10, 12]
+
+
+@pytest.mark.parametrize("more", [{}, {"reject_fraction": 0.3}])
+def test_a_model_replaced_between_two_attempts_begins_the_data_set_again(
+    plant: Trial, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, more: dict[str, Any]
+) -> None:
+    spec = DRAW | {"formats": ["pairs"], **more}
+    publish, job = plant.stores.progress.publish, submit(plant, "generate_dataset", **spec)
+    monkeypatch.setattr("workers.follow.PUBLISH_EVERY_S", 0.0)
+
+    def listening(job_id: str, message: Any) -> None:
+        publish(job_id, message)
+        plant.drain.requested = message.get("step") == (14 if more else 6)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(plant.stores.progress, "publish", listening)
+        plant.take(recipe_for("generate_dataset"), lease_s=30)
+    assert plant.get(job).checkpoint is not None
+    plant.drain.requested = False
+    make_tiny_model(tmp_path, seed=1)
+    register_models(plant.stores, tmp_path)
+    plant.take(recipe_for("generate_dataset"), lease_s=30)
+    assert contents(plant, plant.get(job)) == contents(plant, work(plant, "generate_dataset", **spec))
