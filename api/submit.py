@@ -7,10 +7,12 @@ import numpy as np
 from api.errors import about
 from api.named import decoded, named_image
 from api.starting import FIRST_MASK, named_code, named_mask
+from api.submit_dataset import check_dataset
 from api.submit_inversions import check_photograph, check_start
 from api.submit_training import check_training
 from api.submit_vectors import check_vectors
 from storage.annotations import check_annotated
+from storage.dataset_specs import GenerateDatasetSpec
 from storage.errors import MaskUnchanged
 from storage.mask_operations import apply_operations, check_operations, copied_masks
 from storage.masks import Mask, resolve_parts
@@ -34,6 +36,8 @@ def check_spec(spec: JobSpec, tenant_id: str, stores: Stores) -> None:
         _check_edit(spec, model, tenant_id, stores)
     elif isinstance(spec, LearnVectorSpec | ApplySpec):
         check_vectors(spec, model, tenant_id, stores)
+    elif isinstance(spec, GenerateDatasetSpec):
+        check_dataset(spec, model, tenant_id, stores)
 
 
 def _check_edit(spec: EditSpec, model: Model, tenant_id: str, stores: Stores) -> None:

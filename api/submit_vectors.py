@@ -10,7 +10,7 @@ from storage.amounts import strength_for
 from storage.errors import InvalidInput, MaskUnchanged, VectorNotFound
 from storage.mask_operations import apply_operations, check_operations, copied_masks
 from storage.masks import Mask, resolve_parts
-from storage.records import Model
+from storage.records import Model, Vector
 from storage.stores import Stores
 from storage.vector_specs import ApplySpec, LearnVectorSpec, OnePoint, Target, VectorUse
 
@@ -44,15 +44,21 @@ def check_uses(spec: ApplySpec, model: Model, tenant_id: str, stores: Stores, *,
         _check_use(use, f"{within}vectors.{index}", model, tenant_id, stores)
 
 
-def _check_use(use: VectorUse, field: str, model: Model, tenant_id: str, stores: Stores) -> None:
-    with about(f"{field}.vector", f"the id of a vector of model {model.name}"):
+def named_vector(vector_id: str, field: str, model: Model, tenant_id: str, stores: Stores) -> Vector:
+    """Raises VectorNotFound, or InvalidInput of one that was learned on another generator."""
+    with about(field, f"the id of a vector of model {model.name}"):
         try:
-            vector = stores.library.get_vector(tenant_id, use.vector)
+            vector = stores.library.get_vector(tenant_id, vector_id)
         except VectorNotFound as error:
-            error.field = f"{field}.vector"  # the library knows no place in a request
+            error.field = field  # the library knows no place in a request
             raise
         if not vector.fits(model):
             raise InvalidInput(f"Vector {vector.id} was learned on another generator.")
+    return vector
+
+
+def _check_use(use: VectorUse, field: str, model: Model, tenant_id: str, stores: Stores) -> None:
+    vector = named_vector(use.vector, f"{field}.vector", model, tenant_id, stores)
     if use.amount is not None:
         strength_for(use.amount, vector.report, field=f"{field}.amount")
 

@@ -51,7 +51,7 @@ class Attempt:
         """How many items to work on at once: half as many each time this job ran out of memory."""
         return max(1, most >> self.job.out_of_memory)
 
-    def put(self, name: str, data: "bytes | BinaryIO", media_type: str) -> None:
+    def put(self, name: str, data: bytes | BinaryIO, media_type: str) -> None:
         """Keep an output under the attempt's own prefix."""
         key = output_key(self.job.tenant_id, self.job.id, self.job.attempt, name)
         self.outputs[name] = self.stores.objects.put(key, data, media_type)

@@ -7,6 +7,7 @@ from workers.recipes import (
     apply,
     edit,
     evaluate,
+    generate_dataset,
     invert,
     learn_vector,
     sample,
@@ -28,4 +29,5 @@ RECIPES: dict[str, AnyRecipe] = {
     "train_encoder": train_encoder.RECIPE,
     "evaluate": evaluate.RECIPE,
     CHUNK: operations.RECIPE,
+    "generate_dataset": generate_dataset.RECIPE,
 }
