@@ -111,7 +111,7 @@ class EditObjective(Stacked):
     def _logits(self, features: list[torch.Tensor]) -> torch.Tensor:
         """Of the region's pixels, those of one item after those of the other: [P, K].
 
-        On a CPU one item at a time, whose hidden layers stay in its cache; elsewhere in as few calls as can be.
+        On a CPU one item at a time, whose hidden layers fit its cache better; elsewhere in one call.
         """
         segmenter = self.bundle.segmenter
         if features[0].device.type != "cpu" or len(self.roi) == 1:
