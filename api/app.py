@@ -11,10 +11,12 @@ from flask_openapi3.openapi import OpenAPI
 from pydantic import ValidationError
 
 from api.auth import register_auth
+from api.batches import batches
 from api.body import discard_rest
 from api.deliveries import deliveries
 from api.error_catalogue import error_catalogue
 from api.errors import Problem, problem, register_errors
+from api.files import files
 from api.health import health
 from api.history import history
 from api.images import images
@@ -23,6 +25,7 @@ from api.jobs import jobs
 from api.log import register_log
 from api.models import models
 from api.queues import queues
+from api.results import results
 from api.service import Service
 from api.slots import Slots
 from api.validation import explain
@@ -37,7 +40,7 @@ from workers.queue import Ring
 DOCS = "/docs"
 NAME = re.compile(r"[A-Za-z0-9_.:@-]{1,200}")  # workers are called by host and process: pc:412:gpu
 RESOURCES = (
-    *(images, models, vectors, jobs, job_actions, history, deliveries),
+    *(images, files, models, vectors, jobs, job_actions, history, deliveries, batches, results),
     *(queues, workers, error_catalogue, health),
 )
 WAITING_REQUESTS = 16  # gunicorn_conf.py sets it by the number of threads

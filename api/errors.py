@@ -8,7 +8,8 @@ The tree of storage/errors.py, and the few that only HTTP can raise:
     Forbidden
     └── MethodNotAllowed          method_not_allowed      405
     Unavailable
-    └── TooManyStreams            too_many_streams        503
+    ├── TooManyStreams            too_many_streams        503
+    └── TooManyUploads            too_many_uploads        503
 """
 
 import logging
@@ -58,6 +59,12 @@ class TooManyStreams(Unavailable):
     """All places for event streams are taken; polling still works."""
 
     code = "too_many_streams"
+
+
+class TooManyUploads(Unavailable):
+    """This process takes in as many files at once as it can."""
+
+    code = "too_many_uploads"
 
 
 class InvalidRequest(InvalidInput):

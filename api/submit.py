@@ -7,13 +7,16 @@ import numpy as np
 from api.errors import about
 from api.named import decoded, named_image
 from api.starting import FIRST_MASK, named_code, named_mask
-from api.submit_inversions import check_photograph, check_seen, check_start
+from api.submit_dataset import check_dataset
+from api.submit_inversions import check_photograph, check_start
 from api.submit_training import check_training
 from api.submit_vectors import check_vectors
 from storage.annotations import check_annotated
+from storage.dataset_specs import GenerateDatasetSpec
 from storage.errors import MaskUnchanged
 from storage.mask_operations import apply_operations, check_operations, copied_masks
 from storage.masks import Mask, resolve_parts
+from storage.photographs import check_box
 from storage.records import Job, Model
 from storage.specs import EditSpec, InvertSpec, JobSpec
 from storage.stores import Stores
@@ -28,22 +31,24 @@ def check_spec(spec: JobSpec, tenant_id: str, stores: Stores) -> None:
     check_start(spec, model)
     check_training(spec, model, tenant_id, stores)
     if isinstance(spec, InvertSpec):
-        check_seen(spec, named_image(spec.image, "image", "picture", tenant_id, stores))
+        check_box(spec.box, named_image(spec.image, "image", "picture", tenant_id, stores), "box")
     elif isinstance(spec, EditSpec):
         _check_edit(spec, model, tenant_id, stores)
     elif isinstance(spec, LearnVectorSpec | ApplySpec):
         check_vectors(spec, model, tenant_id, stores)
+    elif isinstance(spec, GenerateDatasetSpec):
+        check_dataset(spec, model, tenant_id, stores)
 
 
 def _check_edit(spec: EditSpec, model: Model, tenant_id: str, stores: Stores) -> None:
     resolve_parts(spec.q_edit, model.parts, model.groups, field="q_edit")
     check_operations(spec.mask_operations, model.parts, model.groups)
     if spec.image is not None:
-        check_seen(spec, named_image(spec.image, "image", "picture", tenant_id, stores))
+        named_image(spec.image, "image", "picture", tenant_id, stores)
     inversion = None
     if spec.inversion is not None:
         inversion = named_code(spec.inversion, "inversion", model, tenant_id, stores)
-        check_photograph(spec, inversion, stores)
+    check_photograph(spec, tenant_id, stores)
     wanted = named_mask(spec.mask, "mask", model, tenant_id, stores) if spec.mask is not None else None
     copied = {
         image_id: named_mask(image_id, field, model, tenant_id, stores)

@@ -1,12 +1,13 @@
 """What a spec says of inversions and photographs: it must fit the model and the picture."""
 
 from api.errors import about
-from storage.errors import InvalidInput, ModelIncomplete
+from storage.errors import ModelIncomplete
 from storage.inversion_specs import Inverting
-from storage.photographs import check_box, original_of
-from storage.records import Image, Job, Model
-from storage.specs import EditSpec, InvertSpec, JobSpec
+from storage.photographs import check_pasted
+from storage.records import Model
+from storage.specs import EditSpec, JobSpec
 from storage.stores import Stores
+from storage.vector_specs import ApplyPoint
 
 
 def check_start(spec: JobSpec, model: Model) -> None:
@@ -21,23 +22,9 @@ def check_start(spec: JobSpec, model: Model) -> None:
         )
 
 
-def check_seen(spec: InvertSpec | EditSpec, image: Image) -> None:
-    """The box of a picture that is to be inverted. Raises InvalidInput."""
-    if isinstance(spec, InvertSpec):
-        check_box(spec.box, image, "box")
-    elif spec.photo is not None:
-        check_box(spec.photo.box, image, "photo.box")
-
-
-def check_photograph(spec: EditSpec, inversion: Job, stores: Stores) -> None:
-    """What an inversion's edit is to be pasted into. Raises InvalidInput, ImageNotFound."""
-    if spec.photo is None:
-        return
-    if spec.photo.box is not None:
-        raise InvalidInput(
-            "An inversion brings the box that it was made from.",
-            field="photo.box",
-            expected="no box, or an image in place of the inversion",
-        )
-    with about("photo"):
-        original_of(inversion, stores.library)
+def check_photograph(
+    spec: EditSpec | ApplyPoint, tenant_id: str, stores: Stores, field: str = "photo"
+) -> None:
+    """Raises InvalidInput naming a member of `field`, ImageNotFound."""
+    with about(field):
+        check_pasted(spec, tenant_id, stores, field)

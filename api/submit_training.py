@@ -2,6 +2,7 @@
 
 from api.errors import about
 from api.named import decoded, named_image
+from api.submit_vectors import named_vector
 from storage.annotations import fitted, parts_of
 from storage.errors import InvalidInput
 from storage.records import Model
@@ -21,7 +22,7 @@ def check_training(spec: JobSpec, model: Model, tenant_id: str, stores: Stores) 
     elif isinstance(spec, EvaluateSpec):
         _check_pictures(spec.images, tenant_id, stores)
         if spec.vector is not None:
-            _check_vector(spec.vector, model, tenant_id, stores)
+            named_vector(spec.vector, "vector", model, tenant_id, stores)
 
 
 def _check_annotations(spec: TrainSegmenterSpec, model: Model, tenant_id: str, stores: Stores) -> None:
@@ -40,10 +41,3 @@ def _check_annotations(spec: TrainSegmenterSpec, model: Model, tenant_id: str, s
 def _check_pictures(images: tuple[str, ...], tenant_id: str, stores: Stores) -> None:
     for image_id in dict.fromkeys(images):
         named_image(image_id, f"images.{images.index(image_id)}", "picture", tenant_id, stores)
-
-
-def _check_vector(vector_id: str, model: Model, tenant_id: str, stores: Stores) -> None:
-    with about("vector", f"the id of a vector of model {model.name}"):
-        vector = stores.library.get_vector(tenant_id, vector_id)
-        if not vector.fits(model):
-            raise InvalidInput(f"Vector {vector_id} was learned on another generator.")

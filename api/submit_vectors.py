@@ -5,11 +5,12 @@ import numpy as np
 from api.errors import about
 from api.named import decoded, named_image
 from api.starting import FIRST_MASK, named_code, named_mask
+from api.submit_inversions import check_photograph
 from storage.amounts import strength_for
 from storage.errors import InvalidInput, MaskUnchanged, VectorNotFound
 from storage.mask_operations import apply_operations, check_operations, copied_masks
 from storage.masks import Mask, resolve_parts
-from storage.records import Model
+from storage.records import Model, Vector
 from storage.stores import Stores
 from storage.vector_specs import ApplySpec, LearnVectorSpec, OnePoint, Target, VectorUse
 
@@ -17,13 +18,13 @@ from storage.vector_specs import ApplySpec, LearnVectorSpec, OnePoint, Target, V
 def check_vectors(spec: LearnVectorSpec | ApplySpec, model: Model, tenant_id: str, stores: Stores) -> None:
     """Raises an EditqError that names the member at fault."""
     if isinstance(spec, ApplySpec):
-        for index, use in enumerate(spec.vectors):
-            _check_use(use, f"vectors.{index}", model, tenant_id, stores)
-        for index, point in enumerate(spec.inputs):
-            _check_point(point, f"inputs.{index}.", model, tenant_id, stores)
-    if spec.given:
-        _check_point(spec.one, "", model, tenant_id, stores)
-    if isinstance(spec, LearnVectorSpec):
+        check_uses(spec, model, tenant_id, stores)
+        for field, each in zip(spec.fields, spec.points, strict=True):
+            _check_point(each, field, model, tenant_id, stores)
+            check_photograph(each, tenant_id, stores, f"{field}photo")
+    else:
+        if spec.given:
+            _check_point(spec.one, "", model, tenant_id, stores)
         found = _found(spec, model, tenant_id, stores)
         for index, target in enumerate(spec.targets):
             _check_target(target, f"targets.{index}", found, model, tenant_id, stores)
@@ -37,15 +38,27 @@ def _check_point(point: OnePoint, field: str, model: Model, tenant_id: str, stor
         named_code(point.inversion, f"{field}inversion", model, tenant_id, stores)
 
 
-def _check_use(use: VectorUse, field: str, model: Model, tenant_id: str, stores: Stores) -> None:
-    with about(f"{field}.vector", f"the id of a vector of model {model.name}"):
+def check_uses(spec: ApplySpec, model: Model, tenant_id: str, stores: Stores, *, within: str = "") -> None:
+    """The vectors to apply, each in reach. `within`: what comes before the spec's own members' names."""
+    for index, use in enumerate(spec.vectors):
+        _check_use(use, f"{within}vectors.{index}", model, tenant_id, stores)
+
+
+def named_vector(vector_id: str, field: str, model: Model, tenant_id: str, stores: Stores) -> Vector:
+    """Raises VectorNotFound, or InvalidInput of one that was learned on another generator."""
+    with about(field, f"the id of a vector of model {model.name}"):
         try:
-            vector = stores.library.get_vector(tenant_id, use.vector)
+            vector = stores.library.get_vector(tenant_id, vector_id)
         except VectorNotFound as error:
-            error.field = f"{field}.vector"  # the library knows no place in a request
+            error.field = field  # the library knows no place in a request
             raise
         if not vector.fits(model):
             raise InvalidInput(f"Vector {vector.id} was learned on another generator.")
+    return vector
+
+
+def _check_use(use: VectorUse, field: str, model: Model, tenant_id: str, stores: Stores) -> None:
+    vector = named_vector(use.vector, f"{field}.vector", model, tenant_id, stores)
     if use.amount is not None:
         strength_for(use.amount, vector.report, field=f"{field}.amount")
 

@@ -25,6 +25,7 @@ import httpx
 from httpx_sse import EventSource
 from pydantic import BaseModel
 
+from editq.client_files import FileCalls
 from editq.client_vectors import VectorCalls
 from editq.problems import check, plain_errors
 from storage.errors import EditqError, NotFound, Unavailable
@@ -46,7 +47,7 @@ class ServerEvent:
     data: JSON
 
 
-class Client(VectorCalls):
+class Client(VectorCalls, FileCalls):
     """Every method may raise EditqError. Safe to share between threads."""
 
     def __init__(

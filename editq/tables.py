@@ -43,6 +43,15 @@ def vector_table(vector: JSON) -> Table:
     return _lines_table(_vector_lines(vector))
 
 
+def files_table(files: Iterable[JSON], now: datetime | None = None) -> Table:
+    table = _table("id", "bytes", "uploaded")
+    table.add_column("name", overflow="fold")
+    for file in files:
+        uploaded = _ago(file["created_at"], now or _now())
+        table.add_row(file["id"], f"{file['byte_size']:,}", uploaded, escape(file["filename"] or ""))
+    return table
+
+
 def queues_table(queues: Iterable[JSON], now: datetime | None = None) -> Table:
     table = _table("queue", "state", "queued", "eligible", "running", "oldest")
     for queue in queues:

@@ -20,6 +20,7 @@ from gpu_ops.picture import Picture
 from gpu_ops.presets import weigh
 from gpu_ops.progress import Progress, State, Steps
 from gpu_ops.refine import View, leak_db, look, refine_weights, which_better
+from gpu_ops.roi import default_buffer_px, region_of_interest
 from gpu_ops.score import leak, outside_of
 
 Way = Literal["vector", "refinement", "optimisation"]
@@ -65,6 +66,7 @@ class Applied:
 
     delta_w    [1, L, D] float32: the vectors' sum, or what optimisation made of it
     picture    uint8 [H, W, 3]; mask uint8 [H, W]
+    region     bool [H, W]: where the vectors may change the picture; nowhere where every strength is 0
     way, why   how it came about, and what for
     optimised  what optimisation came to, whether or not it was taken; None where there was none
     """
@@ -72,6 +74,7 @@ class Applied:
     delta_w: torch.Tensor
     picture: Picture
     mask: Picture
+    region: Flags
     way: Way
     why: str
     figures: dict[str, Any]
@@ -136,7 +139,8 @@ class Outlook:
 
     vectors    [1, L, D], their sum
     q_edit     part ids that they are about
-    outside    bool [H, W], where they were not to change anything
+    region     bool [H, W], as of an edit towards the mask that they ask for; outside: where they were not to
+               change anything
     vector_db  how much they did there
     """
 
@@ -144,6 +148,7 @@ class Outlook:
     vectors: torch.Tensor
     applied: View
     q_edit: tuple[int, ...]
+    region: Flags
     outside: Flags
     vector_db: float
     way: Way
@@ -168,7 +173,9 @@ def look_ahead(
     way, why = _way(plan, delta_w, vector_db)
     if way == "optimisation" and np.array_equal(before.masks, applied.masks):
         way, why = "vector", f"{why}; the vectors change no part here that could be optimised for"
-    return Outlook(before, vectors, applied, q_edit, outside, vector_db, way, why)
+    nowhere = np.zeros_like(outside)
+    region = nowhere if delta_w is None else _region(before, applied, q_edit, plan.buffer_px)
+    return Outlook(before, vectors, applied, q_edit, region, outside, vector_db, way, why)
 
 
 def settle(bundle: Bundle, w_plus: torch.Tensor, outlook: Outlook, found: Optimised | None) -> Applied:
@@ -185,7 +192,16 @@ def settle(bundle: Bundle, w_plus: torch.Tensor, outlook: Outlook, found: Optimi
         "psnr_outside_vector_db": outlook.vector_db,
         **leak(bundle, before, shown.pictures[0], outlook.outside),
     }
-    return Applied(total, shown.pictures[0], shown.masks[0], way, why, figures, found)
+    return Applied(total, shown.pictures[0], shown.masks[0], outlook.region, way, why, figures, found)
+
+
+def _region(before: View, applied: View, q_edit: tuple[int, ...], buffer_px: int | None) -> Flags:
+    """As of an edit towards the mask that the vectors ask for: bool [H, W]."""
+    if buffer_px is None:
+        buffer_px = default_buffer_px(len(before.masks[0]))
+    old, new = (torch.from_numpy(view.masks).long() for view in (before, applied))
+    region: Flags = region_of_interest(old, new, q_edit, buffer_px)[0].numpy()
+    return region
 
 
 def _done() -> State:

@@ -5,6 +5,7 @@
     │   ├── UnreadablePicture     unreadable_picture  422
     │   ├── PictureTooLarge       picture_too_large   413
     │   ├── BodyTooLarge          body_too_large      413
+    │   ├── DigestMismatch        digest_mismatch     422    the bytes are not those that were announced
     │   ├── UnreadableVector      unreadable_vector   422    no file of an editing vector
     │   ├── VectorMismatch        vector_mismatch     422    it is of another shape than the model's
     │   ├── MaskMismatch          mask_mismatch       422
@@ -15,16 +16,21 @@
     ├── Forbidden                 forbidden           403  no   this origin or host may not
     ├── NotFound                  not_found           404  no   ... or it belongs to somebody else
     │   ├── ImageNotFound         image_not_found     404
+    │   ├── FileNotFound          file_not_found      404
     │   ├── ModelNotFound         model_not_found     404
     │   ├── VectorNotFound        vector_not_found    404
     │   ├── JobNotFound           job_not_found       404
+    │   ├── BatchNotFound         batch_not_found     404
     │   └── OutputNotFound        output_not_found    404
     ├── Conflict                  conflict            409  no   the thing's state forbids it
     │   ├── JobEnded              job_ended           409
     │   ├── JobNotEnded           job_not_ended       409
+    │   ├── BatchEnded            batch_ended         409
+    │   ├── BatchNotEnded         batch_not_ended     409
     │   ├── NothingToStop         nothing_to_stop     409       no step was done yet
     │   ├── ModelIncomplete       model_incomplete    409       it lacks a network that this needs
     │   ├── ImageInUse            image_in_use        409
+    │   ├── FileInUse             file_in_use         409
     │   └── VectorInUse           vector_in_use       409
     ├── LeaseLost                 lease_lost          409  no   another attempt owns the row
     ├── Unavailable               unavailable         503  yes  a part of the platform is away
@@ -84,6 +90,10 @@ class BodyTooLarge(InvalidInput):
     code, status = "body_too_large", 413
 
 
+class DigestMismatch(InvalidInput):
+    code = "digest_mismatch"
+
+
 class UnreadableVector(InvalidInput):
     code = "unreadable_vector"
 
@@ -124,6 +134,10 @@ class ImageNotFound(NotFound):
     code = "image_not_found"
 
 
+class FileNotFound(NotFound):
+    code = "file_not_found"
+
+
 class ModelNotFound(NotFound):
     code = "model_not_found"
 
@@ -134,6 +148,10 @@ class VectorNotFound(NotFound):
 
 class JobNotFound(NotFound):
     code = "job_not_found"
+
+
+class BatchNotFound(NotFound):
+    code = "batch_not_found"
 
 
 class OutputNotFound(NotFound):
@@ -152,6 +170,14 @@ class JobNotEnded(Conflict):
     code = "job_not_ended"
 
 
+class BatchEnded(Conflict):
+    code = "batch_ended"
+
+
+class BatchNotEnded(Conflict):
+    code = "batch_not_ended"
+
+
 class NothingToStop(Conflict):
     code = "nothing_to_stop"
 
@@ -162,6 +188,10 @@ class ModelIncomplete(Conflict):
 
 class ImageInUse(Conflict):
     code = "image_in_use"
+
+
+class FileInUse(Conflict):
+    code = "file_in_use"
 
 
 class VectorInUse(Conflict):

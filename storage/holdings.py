@@ -1,25 +1,48 @@
 """What a library must do, whatever it is kept in. One of the protocols of storage/stores.py."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
+from storage.file_records import File
 from storage.records import Image, Inversion, Model, Page, Vector
 
 
 class Library(Protocol):
-    """Images, models, editing vectors, inversions: as records. The system's are readable by every tenant."""
+    """Images, files, models, editing vectors, inversions: as records. What is the system's, every tenant may
+    read."""
 
     def add_image(self, image: Image) -> Image:
         """Removes its key's mark. Raises StorageUnavailable while the object is condemned as garbage: put it
         and try again."""
 
     def get_image(self, tenant_id: str, image_id: str) -> Image: ...
+    def get_images(self, tenant_id: str, image_ids: Collection[str]) -> dict[str, Image]:
+        """Those of them that are there, by id."""
+
     def list_images(self, tenant_id: str, *, limit: int = 50, cursor: str | None = None) -> Page[Image]: ...
     def delete_image(self, tenant_id: str, image_id: str) -> Image:
-        """Raises ImageInUse while a queued or running job names it."""
+        """Raises ImageInUse while a queued or running job names it, or pastes into it by its inversion."""
 
     def names_object(self, key: str) -> bool:
         """Whether an image record names this object: ask after delete_image, before deleting the object."""
+
+    def add_file(self, file: File) -> File:
+        """The record of this tenant and content: the one that is there already, or this. Marks and condemned
+        objects as in add_image."""
+
+    def get_file(self, tenant_id: str, file_id: str) -> File:
+        """Raises FileNotFound, also for another tenant's file."""
+
+    def list_files(
+        self, tenant_id: str, *, sha256: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Page[File]:
+        """Newest first. `sha256`: the one of this content, if it is there."""
+
+    def delete_file(self, tenant_id: str, file_id: str) -> File:
+        """Raises FileInUse while a queued or running job names it, by its id or its digest.
+
+        Its object is then garbage.
+        """
 
     def put_model(self, model: Model) -> Model:
         """Add, or replace the one of the same tenant and name; the same digest again changes nothing.

@@ -9,16 +9,18 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, select, update
 
 from storage import transitions
+from storage.batch_rows import after_change, after_claim
 from storage.claims import best, free, moment, served
 from storage.cursors import decode_cursor, page_of
 from storage.database import Database, before
 from storage.errors import LeaseLost
 from storage.idempotency import KeyKnown, remember, remembered
 from storage.keeping import keep
-from storage.plain import plain, ref_to_dict
+from storage.new_jobs import insert_job, job_values
+from storage.plain import ref_to_dict
 from storage.queues import SqlQueues
 from storage.records import (
     GPU_QUEUE,
@@ -34,7 +36,6 @@ from storage.records import (
     Priority,
     Renewal,
     Status,
-    new_id,
 )
 from storage.rows import QUEUED, RUNNING, apply, found, held, job_of, lost, named, tell
 from storage.specs import DEFAULT_OPTIONS, JobOptions
@@ -61,14 +62,12 @@ class SqlJobs(SqlQueues):
         retry_of: str | None = None,
         idempotency: IdempotencyKey | None = None,
     ) -> Job:
-        row = {
-            "id": new_id(), "tenant_id": tenant_id, "kind": kind, "queue": queue, "spec": plain(spec),
-            "status": Status.QUEUED.value, "event_count": 1, "retry_of": retry_of,
-            "priority": options.priority.rank, "start_by": self._in(options.start_within_s),
-            "finish_by": self._in(options.finish_within_s), "keep_s": options.keep_s,
-            "webhook": None if options.webhook is None else options.webhook.model_dump(mode="json"),
-            "not_before": self._now, "created_at": self._now, "updated_at": self._now,
-        }  # fmt: skip
+        row = job_values(
+            self._now, tenant_id, kind, spec, queue=queue, priority=options.priority, retry_of=retry_of,
+            start_by=self._in(options.start_within_s), finish_by=self._in(options.finish_within_s),
+            keep_s=options.keep_s,
+            webhook=None if options.webhook is None else options.webhook.model_dump(mode="json"),
+        )  # fmt: skip
         while True:
             known = None if idempotency is None else self.added(tenant_id, idempotency)
             if known is not None:
@@ -80,10 +79,9 @@ class SqlJobs(SqlQueues):
 
     def _add(self, row: Mapping[str, Any], idempotency: IdempotencyKey | None) -> Job:
         with self._database.write() as connection:
-            job = job_of(connection.execute(insert(JOBS).values(row).returning(JOBS)).one())
+            job = insert_job(connection, self._now, row)
             if idempotency is not None:
                 remember(connection, self._insert, self._now, job, idempotency)
-            tell(connection, self._now, job, 1, Status.QUEUED.value, {})
         return job
 
     def added(self, tenant_id: str, idempotency: IdempotencyKey) -> Job | None:
@@ -104,7 +102,7 @@ class SqlJobs(SqlQueues):
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page[Job]:
-        query = select(JOBS).where(JOBS.c.tenant_id == tenant_id)
+        query = select(JOBS).where(JOBS.c.tenant_id == tenant_id, JOBS.c.batch_id.is_(None))
         if status is not None:
             query = query.where(JOBS.c.status == status.value)
         if kind is not None:
@@ -130,6 +128,8 @@ class SqlJobs(SqlQueues):
             job = job_of(row)
             data = {"attempt": job.attempt, "worker": worker}
             tell(connection, self._now, job, row.event_count, Status.RUNNING.value, data)
+            if job.batch_id is not None:
+                after_claim(connection, self._now, job)
             served(connection, queue, job.tenant_id, self._now)  # last: the turn's row is what claims share
         return Claim(job, token)
 
@@ -256,7 +256,7 @@ class SqlJobs(SqlQueues):
         with self._database.write() as connection:
             query = select(JOBS).where(named(tenant_id, job_id)).with_for_update()
             job = found(connection.execute(query).one_or_none(), job_id)
-            return apply(connection, self._now, job, decide(job))
+            return self._apply(connection, job, decide(job))
 
     def _under(self, claim: Claim, decide: Callable[[Job], Change], kept: Kept = NOTHING_KEPT) -> Job:
         """Lock the claimed row, decide, and set it, if the claim still holds; what is kept with it."""
@@ -266,7 +266,22 @@ class SqlJobs(SqlQueues):
                 raise lost(claim)
             job = job_of(row)
             keep(connection, self._insert, self._now, job, kept)
-            return apply(connection, self._now, job, decide(job), still=held(claim), ended_token=claim.token)
+            return self._apply(connection, job, decide(job), still=held(claim), ended_token=claim.token)
+
+    def _apply(
+        self,
+        connection: Connection,
+        job: Job,
+        change: Change,
+        *,
+        still: ColumnElement[bool] | None = None,
+        ended_token: str | None = None,
+    ) -> Job:
+        """The row, and what follows from it for its batch, if it is of one."""
+        changed = apply(connection, self._now, job, change, still=still, ended_token=ended_token)
+        if changed.batch_id is not None and changed.status is not job.status:
+            after_change(connection, self._now, changed)
+        return changed
 
     def _sweep(
         self, condition: ColumnElement[bool], decide: Callable[[Job, float], Change]
@@ -279,6 +294,6 @@ class SqlJobs(SqlQueues):
                 rows = connection.execute(query.with_for_update(skip_locked=True)).all()
                 now = connection.execute(select(self._now)).scalar_one()
                 for job in map(job_of, rows):
-                    changed.append(apply(connection, self._now, job, decide(job, now)))
+                    changed.append(self._apply(connection, job, decide(job, now)))
             if len(rows) < _SWEPT_AT_ONCE:
                 return tuple(changed)

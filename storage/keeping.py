@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection
 
+from storage.batch_rows import write_chunks
 from storage.library import write_model
 from storage.marks import unmark
 from storage.records import SYSTEM_TENANT, Inversion, Job, Kept, Model, ObjectRef, Vector
@@ -20,6 +21,7 @@ def keep(connection: Connection, into: Any, now: ColumnElement[float], job: Job,
         write_model(connection, into, now, model)
     for inversion in kept.inversions:
         write_inversion(connection, into, now, inversion)
+    write_chunks(connection, kept.chunks)
 
 
 def refuse_others(job: Job, kept: Kept) -> None:
@@ -27,6 +29,8 @@ def refuse_others(job: Job, kept: Kept) -> None:
     for tenant_id in (record.tenant_id for record in _records(kept)):
         if tenant_id != job.tenant_id or tenant_id == SYSTEM_TENANT:
             raise ValueError(f"a job of {job.tenant_id} keeps a record of {tenant_id}")
+    if any(chunk.batch_id != job.batch_id for chunk in kept.chunks):
+        raise ValueError(f"a job of batch {job.batch_id} keeps chunks of another")
 
 
 def objects_of(kept: Kept) -> list[ObjectRef]:

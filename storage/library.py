@@ -1,6 +1,6 @@
 """Images and models, as records: SQLite and PostgreSQL. created_at is set here, by the database's clock."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, select
@@ -8,15 +8,16 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, selec
 from storage.cursors import decode_cursor, page_of
 from storage.database import before
 from storage.errors import ImageInUse, ImageNotFound, ModelNotFound
+from storage.files import SqlFiles
 from storage.marks import unmark
-from storage.plain import plain, ref_to_dict, refs_from_dict, refs_to_dict
+from storage.plain import plain, ref_to_dict, refs_from_dict, refs_to_dict, storable
 from storage.records import SYSTEM_TENANT, Image, Model, ObjectRef, Page, Part
-from storage.rows import open_job_naming
+from storage.rows import open_job_naming, open_job_pasting_into
 from storage.tables import IMAGES, MODELS
 from storage.vectors import SqlVectors
 
 
-class SqlLibrary(SqlVectors):
+class SqlLibrary(SqlVectors, SqlFiles):
     def add_image(self, image: Image) -> Image:
         row = {
             "id": image.id, "tenant_id": image.tenant_id, "role": image.role, **ref_to_dict(image.object),
@@ -31,6 +32,11 @@ class SqlLibrary(SqlVectors):
         query = select(IMAGES).where(IMAGES.c.id == image_id, IMAGES.c.tenant_id == tenant_id)
         with self._database.read() as connection:
             return _found(connection.execute(query).one_or_none(), image_id)
+
+    def get_images(self, tenant_id: str, image_ids: Collection[str]) -> dict[str, Image]:
+        query = select(IMAGES).where(IMAGES.c.id.in_(image_ids), IMAGES.c.tenant_id == tenant_id)
+        with self._database.read() as connection:
+            return {row.id: _image(row) for row in connection.execute(query)}
 
     def list_images(self, tenant_id: str, *, limit: int = 50, cursor: str | None = None) -> Page[Image]:
         query = select(IMAGES).where(IMAGES.c.tenant_id == tenant_id)
@@ -47,6 +53,7 @@ class SqlLibrary(SqlVectors):
                 connection.execute(select(IMAGES).where(mine).with_for_update()).one_or_none(), image_id
             )
             job_id = open_job_naming(connection, image_id, tenant_id)
+            job_id = job_id or open_job_pasting_into(connection, image_id, tenant_id)
             if job_id is not None:
                 raise ImageInUse(f"Job {job_id} has not ended and needs this image.")
             connection.execute(delete(IMAGES).where(mine))
@@ -104,13 +111,6 @@ def visible_models(tenant_id: str, models: Iterable[Model]) -> tuple[Model, ...]
         if own or (model.tenant_id == SYSTEM_TENANT and model.name not in by_name):
             by_name[model.name] = model
     return tuple(by_name[name] for name in sorted(by_name))
-
-
-def storable(filename: str | None) -> str | None:
-    """A file's name without what a database's text cannot hold: NUL and lone surrogates."""
-    if filename is None:
-        return None
-    return filename.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _found(row: Row[Any] | None, image_id: str) -> Image:

@@ -1,27 +1,29 @@
 """In-memory twins of every store: for tests and trials in one process. Held to the same contract suite."""
 
 import contextlib
+import functools
 import hashlib
 import threading
 import time
 import weakref
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, BinaryIO
+from typing import Any
 
 from storage.errors import ImageInUse, ImageNotFound, ModelNotFound, OutputNotFound
-from storage.library import storable, visible_models
+from storage.library import visible_models
 from storage.listening import Listener
+from storage.memory_files import MemoryFiles
 from storage.memory_jobs import MemoryJobs, page_of_all
-from storage.memory_vectors import MemoryVectors
-from storage.objects import CHUNK_BYTES, checked_key, checked_prefix, chunks_of, verified
-from storage.plain import plain
+from storage.objects import CHUNK_BYTES, Readable, checked_key, checked_prefix, chunks_of, verified, whole
+from storage.plain import plain, storable
 from storage.records import Image, Model, ObjectRef, Page
+from storage.sources import MemorySource, Sources
 from storage.stores import Stores
 
 
-class MemoryLibrary(MemoryVectors):
+class MemoryLibrary(MemoryFiles):
     def __init__(self, jobs: MemoryJobs) -> None:
         super().__init__(jobs)
         self.images: dict[str, Image] = {}
@@ -40,6 +42,11 @@ class MemoryLibrary(MemoryVectors):
             raise ImageNotFound(f"There is no image {image_id}.")
         return image
 
+    def get_images(self, tenant_id: str, image_ids: Collection[str]) -> dict[str, Image]:
+        with self.lock:
+            found = (self.images[name] for name in image_ids if name in self.images)
+            return {image.id: image for image in found if image.tenant_id == tenant_id}
+
     def list_images(self, tenant_id: str, *, limit: int = 50, cursor: str | None = None) -> Page[Image]:
         with self.lock:
             mine = [image for image in self.images.values() if image.tenant_id == tenant_id]
@@ -49,6 +56,7 @@ class MemoryLibrary(MemoryVectors):
         with self.lock:
             self.get_image(tenant_id, image_id)
             job_id = self._jobs.open_job_naming(image_id, tenant_id)
+            job_id = job_id or self._jobs.open_job_pasting_into(image_id, tenant_id)
             if job_id is not None:
                 raise ImageInUse(f"Job {job_id} has not ended and needs this image.")
             return self.images.pop(image_id)
@@ -73,11 +81,15 @@ class MemoryObjects:
         self._objects: dict[str, bytes] = {}
         self._lock = threading.Lock()
 
-    def put(self, key: str, data: bytes | BinaryIO, media_type: str) -> ObjectRef:
+    def put(self, key: str, data: bytes | Readable, media_type: str) -> ObjectRef:
         content = b"".join(chunks_of(data))
         with self._lock:
             self._objects[checked_key(key)] = content
         return ObjectRef(key, hashlib.sha256(content).hexdigest(), len(content), media_type)
+
+    def put_content(self, key_of: Callable[[str], str], data: Readable, media_type: str) -> ObjectRef:
+        content = b"".join(chunks_of(data))
+        return self.put(key_of(hashlib.sha256(content).hexdigest()), content, media_type)
 
     def get(self, ref: ObjectRef) -> bytes:
         return b"".join(self.stream(ref))
@@ -89,6 +101,13 @@ class MemoryObjects:
             raise OutputNotFound(f"There is no object {ref.key}.")
         starts = range(0, len(content), chunk_bytes)
         return verified(ref, (content[start : start + chunk_bytes] for start in starts))
+
+    def get_range(self, key: str, start: int = 0, byte_size: int | None = None) -> bytes:
+        with self._lock:
+            content = self._objects.get(checked_key(key))
+        if content is None:
+            raise OutputNotFound(f"There is no object {key}.")
+        return whole(key, content[start : None if byte_size is None else start + byte_size], byte_size)
 
     def exists(self, key: str) -> bool:
         with self._lock:
@@ -183,11 +202,13 @@ class MemoryLocks:
 
 
 def memory_stores() -> Stores:
+    from storage.memory_batches import MemoryBatches
     from storage.memory_outbox import MemoryOutbox
     from storage.memory_retention import MemoryRetention  # imports this module
 
     jobs = MemoryJobs()
     library = MemoryLibrary(jobs)
+    batches = MemoryBatches(jobs)
     return Stores(
         jobs,
         library,
@@ -195,5 +216,7 @@ def memory_stores() -> Stores:
         MemoryProgressBoard(),
         MemoryLocks(),
         MemoryOutbox(jobs),
-        MemoryRetention(jobs, library),
+        MemoryRetention(jobs, library, batches),
+        batches,
+        Sources(functools.cache(lambda _tenant_id: MemorySource()), {}),
     )

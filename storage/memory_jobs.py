@@ -83,6 +83,7 @@ class MemoryJobs(MemoryQueues):
                 copy_of(row.job)
                 for row in self.rows.values()
                 if row.job.tenant_id == tenant_id
+                and row.job.batch_id is None
                 and status in (None, row.job.status)
                 and kind in (None, row.job.kind)
             ]
@@ -101,6 +102,8 @@ class MemoryJobs(MemoryQueues):
             )  # fmt: skip
             self._served(queue, best.tenant_id)
             self._tell(row, Status.RUNNING.value, {"attempt": row.job.attempt, "worker": worker})
+            if row.job.batch_id is not None:
+                self.batch_claimed(row.job)
             return Claim(copy_of(row.job), token)
 
     def renew(self, claim: Claim, *, lease_s: float) -> Renewal:
@@ -242,9 +245,11 @@ class MemoryJobs(MemoryQueues):
             values["priority"] = _PRIORITIES[values["priority"]]
         if "outputs" in values:
             values["outputs"] = {name: ref_from_dict(ref) for name, ref in values["outputs"].items()}
-        row.job = replace(row.job, **values)
+        before, row.job = row.job.status, replace(row.job, **values)
         if change.event is not None:
             self._tell(row, change.event, change.data)
+        if row.job.batch_id is not None and row.job.status is not before:
+            self.batch_changed(row.job)
         return copy_of(row.job)
 
     def _tell(self, row: MemoryRow, type: str, data: dict[str, Any]) -> None:
@@ -275,7 +280,7 @@ def _new(
         webhook=None if options.webhook is None else options.webhook.model_dump(mode="json"),
         retry_of=retry_of, worker=None, worker_pid=None, lease_until=None, checkpoint=None, outputs={},
         result={}, error=None, created_at=now, started_at=None, ended_at=None, updated_at=now,
-        outputs_expired_at=None,
+        outputs_expired_at=None, batch_id=None,
     )  # fmt: skip
 
 

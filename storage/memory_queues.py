@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from storage.photographs import pasted_from
 from storage.plain import plain
 from storage.records import GPU_QUEUE, NOTHING_KEPT, Delivery, Event, Job, Kept, Priority, Queue, Status
 
@@ -41,6 +42,11 @@ class MemoryQueues:
         self.deliveries: dict[str, Delivery] = {}  # by id, oldest first
         self.keys: dict[tuple[str, str], MemoryKey] = {}  # by tenant and key
         self.keep: Callable[[Job, Kept], None] = _keep_nothing  # a library puts its own here
+        # and batches theirs: after a claim, after a change of status; and whether a batch is paused
+        self.batch_claimed: Callable[[Job], None] = _nothing_follows
+        self.batch_changed: Callable[[Job], None] = _nothing_follows
+        self.batch_paused: Callable[[str], bool] = lambda _batch_id: False
+        self.open_batch_naming: Callable[[str, str | None], str | None] = lambda _thing, _tenant: None
         self._ageing_s = ageing_s
         self._turns: dict[tuple[str, str], int] = {}  # the number of the claim that served a tenant last
         self._paused: set[str] = set()
@@ -69,6 +75,8 @@ class MemoryQueues:
     def outranked(self, job: Job, *, waited_s: float = 0.0) -> bool:
         with self.lock:
             now, own = self.clock(), self.rows.get(job.id)
+            if job.batch_id is not None and self.batch_paused(job.batch_id):
+                return True
             return own is not None and any(
                 other.not_before <= now - waited_s and self._rank(other, now) < self._rank(own.job, now)
                 for other in self._eligible(job.queue)
@@ -97,13 +105,24 @@ class MemoryQueues:
             return frozenset(self._drained)
 
     def open_job_naming(self, thing_id: str, tenant_id: str | None) -> str | None:
-        """A job that has not ended and names this thing, in whatever member of its spec; of any tenant where
-        none is given."""
+        """A job, or batch, that has not ended and names this thing, in whatever member of its spec; of any
+        tenant where none is given."""
         with self.lock:
             for row in self.rows.values():
                 mine = tenant_id in (None, row.job.tenant_id) and not row.job.status.ended
                 if mine and thing_id in json.dumps(row.job.spec):
                     return row.job.id
+            return self.open_batch_naming(thing_id, tenant_id)
+
+    def open_job_pasting_into(self, image_id: str, tenant_id: str) -> str | None:
+        """A job that has not ended and pastes into this picture, which the inversion it starts from is of."""
+        with self.lock:
+            jobs = [row.job for row in self.rows.values() if row.job.tenant_id == tenant_id]
+            of_image = [job for job in jobs if job.kind == "invert" and job.spec.get("image") == image_id]
+            inversions = {job.id for job in of_image}
+            for job in jobs:
+                if not job.status.ended and inversions & pasted_from(job.spec):
+                    return job.id
         return None
 
     def _queue(self, name: str) -> Queue:
@@ -141,6 +160,10 @@ class MemoryQueues:
 
 def _keep_nothing(_job: Job, kept: Kept) -> None:
     assert kept == NOTHING_KEPT, "these jobs have no library"
+
+
+def _nothing_follows(_job: Job) -> None:
+    """These jobs know no batches."""
 
 
 def _due(job: Job, now: float) -> bool:

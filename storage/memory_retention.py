@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from storage.batch_records import Batch
 from storage.memory import MemoryLibrary
+from storage.memory_batches import MemoryBatches
 from storage.memory_jobs import MemoryJobs
 from storage.memory_queues import copy_of
 from storage.objects import job_of_key, of_scheme
@@ -12,8 +14,9 @@ from storage.retention import CONDEMNED_FOR_S, needs
 
 
 class MemoryRetention:
-    def __init__(self, jobs: MemoryJobs, library: MemoryLibrary) -> None:
+    def __init__(self, jobs: MemoryJobs, library: MemoryLibrary, batches: MemoryBatches) -> None:
         self._jobs = jobs
+        self._batches = batches
         self._library = library
 
     def expire_outputs(self, *, kept_s: float, limit: int = 100) -> tuple[Job, ...]:
@@ -44,6 +47,37 @@ class MemoryRetention:
                 del self._jobs.keys[name]
         return len(gone)
 
+    def expire_batches(self, *, kept_s: float, limit: int = 10) -> tuple[str, ...]:
+        with self._jobs.lock:
+            now, keys = self._jobs.clock(), []
+            for batch in self._late(now, kept_s, expired=False)[:limit]:
+                self._batches.rows[batch.id] = replace(
+                    batch, files={}, outputs_expired_at=now, updated_at=now
+                )
+                for row in [row for row in self._jobs.rows.values() if row.job.batch_id == batch.id]:
+                    keys += [ref.key for ref in row.job.outputs.values()]
+                    if row.job.status is Status.SUCCEEDED:
+                        row.job = replace(row.job, outputs={}, outputs_expired_at=now)
+        return tuple(keys)
+
+    def purge_batches(self, *, kept_s: float, limit: int = 10) -> int:
+        with self._jobs.lock:
+            gone = self._late(self._jobs.clock(), kept_s, expired=True)[:limit]
+            for batch in gone:
+                del self._batches.rows[batch.id]
+                mine = [row.job.id for row in self._jobs.rows.values() if row.job.batch_id == batch.id]
+                for job_id in mine:
+                    del self._jobs.rows[job_id]
+        return len(gone)
+
+    def _late(self, now: float, kept_s: float, *, expired: bool) -> list[Batch]:
+        def late(batch: Batch) -> bool:
+            kept = max(kept_s, batch.keep_s or 0.0) if expired else batch.keep_s or kept_s
+            was = batch.outputs_expired_at is not None
+            return was == expired and batch.ended_at is not None and batch.ended_at + kept <= now
+
+        return [batch for batch in self._batches.rows.values() if late(batch)]
+
     def purge_keys(self, *, kept_s: float) -> int:
         with self._jobs.lock:
             now = self._jobs.clock()
@@ -65,6 +99,7 @@ class MemoryRetention:
         with self._jobs.lock:
             library = self._library
             needed = {image.object.key for image in library.images.values()}
+            needed |= {file.object.key for file in library.files.values()}
             for files in (
                 *(model.files for model in library.models.values()),
                 *(vector.files for vector in library.vectors.values()),
@@ -74,6 +109,13 @@ class MemoryRetention:
             return frozenset(
                 key for key in keys if of_scheme(key) and key not in needed and not self._needed_by_job(key)
             )
+
+    def spare(self, keys: Iterable[str]) -> frozenset[str]:
+        with self._jobs.lock:
+            wanted = set(keys)
+            for key in wanted - self._library.condemned:
+                self._library.marked.pop(key, None)
+            return frozenset(wanted & self._library.condemned)
 
     def mark(self, keys: Iterable[str]) -> None:
         with self._jobs.lock:
@@ -110,7 +152,7 @@ class MemoryRetention:
 
     def _old(self, late: Callable[[Job, float], bool], limit: int) -> list[Job]:
         now = self._jobs.clock()
-        jobs = [row.job for row in self._jobs.rows.values()]
+        jobs = [row.job for row in self._jobs.rows.values() if row.job.batch_id is None]
         needed = {job.spec.get("inversion") for job in jobs if not job.status.ended}
         old = [copy_of(job) for job in jobs if job.id not in needed and late(job, now)]
         return sorted(old, key=_ended_at)[:limit]

@@ -1,10 +1,13 @@
 """The object store's key scheme, which no other file knows, and objects kept as files (S3: storage/s3.py).
 
     <tenant>/images/<sha256>                               inputs, by content
+    <tenant>/files/<sha256>                                uploads that are no pictures, by content
     <tenant>/jobs/<job>/<attempt>/outputs/<name>           outputs, by attempt
     <tenant>/jobs/<job>/<attempt>/checkpoints/<step>       checkpoints of a job
     <tenant>/models/<name>/<digest>/<file>                 weights
     <tenant>/vectors/<sha256>                              files of vectors that no job left, by content
+    <tenant>/results/<aa>/<digest>                         of batches, by what they depend on
+    <tenant>/inputs/...                                    put there by others: see storage/sources.py
 
 Nothing is kept beside an object: its size and SHA-256 are in the ObjectRef of the row that names it, and are
 checked whenever it is read.
@@ -19,7 +22,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Protocol
 
 from storage.errors import ObjectCorrupt, OutputNotFound, StorageFull, StorageUnavailable
 from storage.records import ObjectRef
@@ -33,8 +36,18 @@ FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.part")
 
 
+class Readable(Protocol):
+    """A file, a request's body: read once, to its end, which is an empty answer."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
 def image_key(tenant_id: str, sha256: str) -> str:
     return checked_key(f"{tenant_id}/images/{sha256}")
+
+
+def file_key(tenant_id: str, sha256: str) -> str:
+    return checked_key(f"{tenant_id}/files/{sha256}")
 
 
 def job_prefix(tenant_id: str, job_id: str) -> str:
@@ -58,6 +71,11 @@ def vector_key(tenant_id: str, sha256: str) -> str:
     return checked_key(f"{tenant_id}/vectors/{sha256}")
 
 
+def result_key(tenant_id: str, digest: str) -> str:
+    """aa: the digest's first two digits, so that no folder grows too long."""
+    return checked_key(f"{tenant_id}/results/{digest[:2]}/{digest}")
+
+
 def attempt_prefix(tenant_id: str, job_id: str, attempt: int) -> str:
     """All that one attempt of a job has written."""
     return checked_key(f"{tenant_id}/jobs/{job_id}/{attempt:d}") + "/"
@@ -67,8 +85,9 @@ def of_scheme(key: str) -> bool:
     """Whether the functions above could have made this key: others are not ours to judge."""
     match segments := key.split("/"):
         case (
-            [_, "images" | "vectors", _]
+            [_, "images" | "files" | "vectors", _]
             | [_, "models", _, _, _]
+            | [_, "results", _, _]
             | [_, "jobs", _, _, "outputs" | "checkpoints", _]
         ):
             return all(map(_SEGMENT.fullmatch, segments))
@@ -109,7 +128,14 @@ def verified(ref: ObjectRef, chunks: Iterable[bytes]) -> Iterator[bytes]:
         raise ObjectCorrupt(f"Object {ref.key} is not what was written.")
 
 
-def chunks_of(data: bytes | BinaryIO, chunk_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
+def whole(key: str, data: bytes, byte_size: int | None) -> bytes:
+    """Raises ObjectCorrupt where a range came back shorter than it was asked for."""
+    if byte_size not in (None, len(data)):
+        raise ObjectCorrupt(f"Object {key} ends before what was asked of it.")
+    return data
+
+
+def chunks_of(data: bytes | Readable, chunk_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
     if isinstance(data, bytes):
         yield data
         return
@@ -126,7 +152,7 @@ class FileObjects:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def put(self, key: str, data: bytes | BinaryIO, media_type: str) -> ObjectRef:
+    def put(self, key: str, data: bytes | Readable, media_type: str) -> ObjectRef:
         *folders, name = checked_key(key).split("/")
         with _named_errors(key, writing=True), self._folder(folders, create=True) as folder:
             temporary = f".{secrets.token_hex(8)}.part"  # as _TEMPORARY matches
@@ -138,6 +164,21 @@ class FileObjects:
                     os.unlink(temporary, dir_fd=folder)
                 raise
             os.fsync(folder)
+        return ObjectRef(key, sha256, byte_size, media_type)
+
+    def put_content(self, key_of: Callable[[str], str], data: Readable, media_type: str) -> ObjectRef:
+        temporary = f".{secrets.token_hex(8)}.part"
+        with _named_errors("", writing=True), self._folder([], create=True) as root:
+            try:
+                sha256, byte_size = _write(root, temporary, data)
+                *folders, name = checked_key(key := key_of(sha256)).split("/")
+                with self._folder(folders, create=True) as folder:
+                    os.replace(temporary, name, src_dir_fd=root, dst_dir_fd=folder)
+                    os.fsync(folder)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary, dir_fd=root)
+                raise
         return ObjectRef(key, sha256, byte_size, media_type)
 
     def get(self, ref: ObjectRef) -> bytes:
@@ -153,6 +194,15 @@ class FileObjects:
                 yield from verified(ref, chunks_of(file, chunk_bytes))
 
         return read()
+
+    def get_range(self, key: str, start: int = 0, byte_size: int | None = None) -> bytes:
+        *folders, name = checked_key(key).split("/")
+        with _named_errors(key):
+            with self._folder(folders) as folder:
+                opened = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+            with os.fdopen(opened, "rb") as file:
+                file.seek(start)
+                return whole(key, file.read(-1 if byte_size is None else byte_size), byte_size)
 
     def exists(self, key: str) -> bool:
         *folders, name = checked_key(key).split("/")
@@ -223,7 +273,7 @@ def _open_folder(name: str, parent: int, create: bool) -> int:
     return os.open(name, flags, dir_fd=parent)
 
 
-def _write(folder: int, name: str, data: bytes | BinaryIO) -> tuple[str, int]:
+def _write(folder: int, name: str, data: bytes | Readable) -> tuple[str, int]:
     digest, byte_size = hashlib.sha256(), 0
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with os.fdopen(os.open(name, flags, 0o644, dir_fd=folder), "wb") as file:

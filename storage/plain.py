@@ -30,6 +30,13 @@ def _name(name: Any) -> str:
     return name
 
 
+def storable(filename: str | None) -> str | None:
+    """A file's name without what a database's text cannot hold: NUL and lone surrogates."""
+    if filename is None:
+        return None
+    return filename.replace("\0", "").encode("utf-8", "replace").decode()
+
+
 def ref_to_dict(ref: ObjectRef) -> dict[str, Any]:
     return {
         "key": ref.key,

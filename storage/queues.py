@@ -11,6 +11,7 @@ from sqlalchemy import (
     exists,
     func,
     literal,
+    or_,
     select,
     tuple_,
 )
@@ -20,7 +21,7 @@ from storage.claims import Clock, due, heads, moment, rank_at, unpaused, waiting
 from storage.database import Database
 from storage.records import GPU_QUEUE, Job, Priority, Queue
 from storage.rows import QUEUED, RUNNING, job_of
-from storage.tables import DRAINS, JOBS, PAUSES
+from storage.tables import BATCHES, DRAINS, JOBS, PAUSES
 
 
 class SqlQueues:
@@ -53,7 +54,9 @@ class SqlQueues:
         now = moment(self._now)
         head = heads(job.queue, now, waited_s=waited_s)
         higher = rank_at(now, self._ageing_s, head.c) < self._rank(job, now)
-        query = select(exists().where(head.c.created_at.is_not(None), higher, unpaused(job.queue)))
+        outranked = exists().where(head.c.created_at.is_not(None), higher, unpaused(job.queue))
+        batch_paused = exists().where(BATCHES.c.id == job.batch_id, BATCHES.c.paused)
+        query = select(or_(outranked, batch_paused))
         with self._database.read() as connection:
             return bool(connection.execute(query).scalar_one())
 

@@ -8,7 +8,10 @@ import threading
 import time
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from storage.batch_records import Chunk
 
 T = TypeVar("T")
 
@@ -16,7 +19,9 @@ SYSTEM_TENANT = "system"
 LOCAL_TENANT = "local"
 
 GPU_QUEUE = "gpu"  # jobs
-CPU_QUEUE = "cpu"  # nothing yet: whoever listens to it keeps house
+CPU_QUEUE = (
+    "cpu"  # the reading of batches' inputs, and merging of their results; who listens to it keeps house
+)
 
 
 _id_lock = threading.Lock()
@@ -184,6 +189,7 @@ class Kept:
     vectors: tuple[Vector, ...] = ()
     models: tuple[Model, ...] = ()
     inversions: tuple[Inversion, ...] = ()
+    chunks: "tuple[Chunk, ...]" = ()  # of the batch whose inputs were read
 
 
 NOTHING_KEPT = Kept()
@@ -230,6 +236,7 @@ class Job:
     ended_at: float | None
     updated_at: float
     outputs_expired_at: float | None
+    batch_id: str | None = None  # of one of the jobs that a batch consists of
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.database import Database
+from storage.file_tables import FILES
 from storage.objects import attempt_prefix, job_of_key, of_scheme
 from storage.records import Job, Status
 from storage.rows import job_of
 from storage.tables import (
+    BATCHES,
     DELIVERIES,
     IDEMPOTENCY_KEYS,
     IMAGES,
@@ -52,6 +54,7 @@ class SqlRetention:
     def expire_outputs(self, *, kept_s: float, limit: int = 100) -> tuple[Job, ...]:
         expired = and_(
             JOBS.c.status == Status.SUCCEEDED.value,
+            JOBS.c.batch_id.is_(None),
             JOBS.c.outputs_expired_at.is_(None),
             JOBS.c.ended_at + func.coalesce(JOBS.c.keep_s, kept_s) <= self._now,
             _no_open_job_starts_from_it(),
@@ -67,6 +70,7 @@ class SqlRetention:
     def purge_jobs(self, *, kept_s: float, limit: int = 100) -> int:
         old = and_(
             JOBS.c.status.in_(_ENDED),
+            JOBS.c.batch_id.is_(None),
             JOBS.c.ended_at + kept_s <= self._now,
             JOBS.c.ended_at + func.coalesce(JOBS.c.keep_s, 0.0) <= self._now,
             _no_open_job_starts_from_it(),
@@ -76,6 +80,32 @@ class SqlRetention:
         with self._database.write() as connection:
             ids = connection.execute(query.with_for_update(skip_locked=True)).scalars().all()
             connection.execute(delete(JOBS).where(JOBS.c.id.in_(ids)))
+        return len(ids)
+
+    def expire_batches(self, *, kept_s: float, limit: int = 10) -> tuple[str, ...]:
+        late = BATCHES.c.ended_at + func.coalesce(BATCHES.c.keep_s, kept_s) <= self._now
+        query = select(BATCHES.c.id).where(BATCHES.c.outputs_expired_at.is_(None), late)
+        query = query.order_by(BATCHES.c.ended_at).limit(limit).with_for_update(skip_locked=True)
+        gone = {"outputs_expired_at": self._now, "updated_at": self._now}
+        with self._database.write() as connection:
+            ids = connection.execute(query).scalars().all()
+            left = and_(JOBS.c.batch_id.in_(ids), JOBS.c.status == Status.SUCCEEDED.value)
+            outputs = connection.execute(select(JOBS.c.outputs).where(left)).scalars().all()
+            connection.execute(update(JOBS).where(left).values(gone | {"outputs": {}}))
+            connection.execute(update(BATCHES).where(BATCHES.c.id.in_(ids)).values(gone | {"files": {}}))
+        return tuple(ref["key"] for named in outputs for ref in (named or {}).values())
+
+    def purge_batches(self, *, kept_s: float, limit: int = 10) -> int:
+        late = and_(
+            BATCHES.c.outputs_expired_at.is_not(None),
+            BATCHES.c.ended_at + kept_s <= self._now,
+            BATCHES.c.ended_at + func.coalesce(BATCHES.c.keep_s, 0.0) <= self._now,
+        )
+        query = select(BATCHES.c.id).where(late).order_by(BATCHES.c.ended_at).limit(limit)
+        with self._database.write() as connection:
+            ids = connection.execute(query.with_for_update(skip_locked=True)).scalars().all()
+            connection.execute(delete(JOBS).where(JOBS.c.batch_id.in_(ids)))
+            connection.execute(delete(BATCHES).where(BATCHES.c.id.in_(ids)))
         return len(ids)
 
     def purge_keys(self, *, kept_s: float) -> int:
@@ -96,6 +126,12 @@ class SqlRetention:
     def unneeded(self, keys: Iterable[str]) -> frozenset[str]:
         with self._database.read() as connection:
             return _unneeded(connection, keys)
+
+    def spare(self, keys: Iterable[str]) -> frozenset[str]:
+        these = MARKS.c.key.in_(sorted(set(keys)))
+        with self._database.write() as connection:
+            connection.execute(delete(MARKS).where(these, not_(MARKS.c.condemned)))
+            return frozenset(connection.execute(select(MARKS.c.key).where(these)).scalars())
 
     def mark(self, keys: Iterable[str]) -> None:
         rows = [{"key": key, "marked_at": self._now} for key in sorted(set(keys))]
@@ -146,7 +182,7 @@ def _unneeded(connection: Connection, keys: Iterable[str]) -> frozenset[str]:
     jobs = {row.id: job_of(row) for row in connection.execute(select(JOBS).where(JOBS.c.id.in_(ids)))}
     files = connection.execute(select(MODELS.c.files)).scalars()
     needed = {ref["key"] for roles in files for ref in roles.values()}
-    for keys_of in (IMAGES.c.key, VECTOR_OBJECTS.c.key, INVERSION_OBJECTS.c.key):
+    for keys_of in (IMAGES.c.key, FILES.c.key, VECTOR_OBJECTS.c.key, INVERSION_OBJECTS.c.key):
         needed.update(connection.execute(select(keys_of).where(keys_of.in_(judged))).scalars())
     return frozenset(key for key in judged - needed if not _needed_by_job(jobs, key))
 

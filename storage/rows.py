@@ -21,9 +21,10 @@ from sqlalchemy import (
 
 from storage.deliveries import delivery_of
 from storage.errors import JobNotFound, LeaseLost
+from storage.photographs import pasted_from
 from storage.plain import ref_from_dict
 from storage.records import Claim, Event, Job, Priority, Status
-from storage.tables import DELIVERIES, EVENTS, JOBS
+from storage.tables import BATCHES, DELIVERIES, EVENTS, JOBS
 from storage.transitions import Change
 
 # In literals, not parameters: so the planner sees that the partial indexes serve.
@@ -56,12 +57,29 @@ def found(row: Row[Any] | None, job_id: str) -> Job:
 
 
 def open_job_naming(connection: Connection, thing_id: str, tenant_id: str | None) -> str | None:
-    """A job that has not ended and names this thing, in whatever member of its spec: ids are long and random.
-    Of any tenant where none is given."""
-    query = select(JOBS.c.id).where(JOBS.c.status.in_(_OPEN), cast(JOBS.c.spec, String).contains(thing_id))
-    if tenant_id is not None:
-        query = query.where(JOBS.c.tenant_id == tenant_id)
-    return connection.execute(query.limit(1)).scalar_one_or_none()
+    """A job, or batch, that has not ended and names this thing, in whatever member of its spec: ids are long
+    and random. Of any tenant where none is given."""
+    for table, is_open in ((JOBS, JOBS.c.status.in_(_OPEN)), (BATCHES, BATCHES.c.ended_at.is_(None))):
+        query = select(table.c.id).where(is_open, cast(table.c.spec, String).contains(thing_id))
+        if tenant_id is not None:
+            query = query.where(table.c.tenant_id == tenant_id)
+        naming: str | None = connection.execute(query.limit(1)).scalar_one_or_none()
+        if naming is not None:
+            return naming
+    return None
+
+
+def open_job_pasting_into(connection: Connection, image_id: str, tenant_id: str) -> str | None:
+    """A job that has not ended and pastes into this picture, which the inversion it starts from is of."""
+    of_image = and_(JOBS.c.kind == "invert", JOBS.c.spec["image"].as_string() == image_id)
+    inversions = set(
+        connection.execute(select(JOBS.c.id).where(of_image, JOBS.c.tenant_id == tenant_id)).scalars()
+    )
+    if not inversions:
+        return None
+    pasting = and_(JOBS.c.status.in_(_OPEN), JOBS.c.kind.in_(("edit", "apply")))
+    query = select(JOBS.c.id, JOBS.c.spec).where(pasting, JOBS.c.tenant_id == tenant_id)
+    return next((row.id for row in connection.execute(query) if inversions & pasted_from(row.spec)), None)
 
 
 def job_of(row: Row[Any]) -> Job:

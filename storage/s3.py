@@ -5,13 +5,14 @@ checksums of the protocol are not asked for, since many servers do not know them
 """
 
 import contextlib
+import functools
 import hashlib
 import http
 import io
 import os
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -21,7 +22,16 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from storage.errors import OutputNotFound, StorageFull, StorageUnavailable
-from storage.objects import CHUNK_BYTES, FULL_DISK, checked_key, checked_prefix, chunks_of, verified
+from storage.objects import (
+    CHUNK_BYTES,
+    FULL_DISK,
+    Readable,
+    checked_key,
+    checked_prefix,
+    chunks_of,
+    verified,
+    whole,
+)
 from storage.records import ObjectRef
 
 if TYPE_CHECKING:
@@ -78,33 +88,52 @@ class S3Objects:
             secret_key=secret.get_secret_value() if secret else None,
         )
 
-    def put(self, key: str, data: bytes | BinaryIO, media_type: str) -> ObjectRef:
-        with _named_errors(key), _spooled(data, self._part_bytes) as (file, sha256, byte_size):
-            self._client.upload_fileobj(
-                file,
-                self._bucket,
-                self._name(key),
-                ExtraArgs={"ContentType": media_type, "Metadata": {"sha256": sha256}},
-                Config=self._transfer,
-            )
+    def put(self, key: str, data: bytes | Readable, media_type: str) -> ObjectRef:
+        name = self._name(key)  # refused before anything is read
+        with named_errors(key), _spooled(data, self._part_bytes) as (file, sha256, byte_size):
+            self._send(file, name, sha256, media_type)
         return ObjectRef(key, sha256, byte_size, media_type)
+
+    def put_content(self, key_of: Callable[[str], str], data: Readable, media_type: str) -> ObjectRef:
+        with named_errors(""), _spooled(data, self._part_bytes) as (file, sha256, byte_size):
+            key = key_of(sha256)
+            self._send(file, self._name(key), sha256, media_type)
+        return ObjectRef(key, sha256, byte_size, media_type)
+
+    def _send(self, file: BinaryIO, name: str, sha256: str, media_type: str) -> None:
+        self._client.upload_fileobj(
+            file,
+            self._bucket,
+            name,
+            ExtraArgs={"ContentType": media_type, "Metadata": {"sha256": sha256}},
+            Config=self._transfer,
+        )
 
     def get(self, ref: ObjectRef) -> bytes:
         return b"".join(self.stream(ref))
 
     def stream(self, ref: ObjectRef, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
-        with _named_errors(ref.key):
+        with named_errors(ref.key):
             body = self._client.get_object(Bucket=self._bucket, Key=self._name(ref.key))["Body"]
 
         def read() -> Iterator[bytes]:
-            with contextlib.closing(body), _named_errors(ref.key):
+            with contextlib.closing(body), named_errors(ref.key):
                 yield from verified(ref, body.iter_chunks(chunk_bytes))
 
         return read()
 
+    def get_range(self, key: str, start: int = 0, byte_size: int | None = None) -> bytes:
+        if byte_size == 0:
+            return b""  # no range of S3's is empty
+        span = f"bytes={start}-{'' if byte_size is None else start + byte_size - 1}"
+        with named_errors(key):
+            body = self._client.get_object(Bucket=self._bucket, Key=self._name(key), Range=span)["Body"]
+            with contextlib.closing(body):
+                return whole(key, body.read(), byte_size)
+
     def exists(self, key: str) -> bool:
         try:
-            with _named_errors(key):
+            with named_errors(key):
                 self._client.head_object(Bucket=self._bucket, Key=self._name(key))
         except OutputNotFound:
             return False
@@ -112,7 +141,7 @@ class S3Objects:
 
     def list(self, prefix: str) -> Iterator[str]:
         pages = self._client.get_paginator("list_objects_v2")
-        with _named_errors(prefix):
+        with named_errors(prefix):
             for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + checked_prefix(prefix)):
                 for entry in page.get("Contents", ()):
                     yield entry["Key"].removeprefix(self._prefix)
@@ -120,7 +149,7 @@ class S3Objects:
     def delete(self, keys: Iterable[str]) -> None:
         names = [{"Key": self._name(key)} for key in keys]
         for start in range(0, len(names), _DELETED_AT_ONCE):
-            with _named_errors("to delete"):
+            with named_errors("to delete"):
                 answer = self._client.delete_objects(
                     Bucket=self._bucket,
                     Delete={"Objects": names[start : start + _DELETED_AT_ONCE], "Quiet": True},
@@ -132,7 +161,7 @@ class S3Objects:
     def sweep(self, *, older_than_s: float) -> int:
         """End uploads in parts that were begun so long ago: their parts cost, and no listing shows them."""
         until = datetime.now(UTC) - timedelta(seconds=older_than_s)
-        with _named_errors("to sweep"):
+        with named_errors("to sweep"):
             late = [upload for upload in self._uploads() if upload["Initiated"] <= until]
             for upload in late:
                 self._abort(upload["Key"], upload["UploadId"])
@@ -150,7 +179,7 @@ class S3Objects:
             self._client.abort_multipart_upload(Bucket=self._bucket, Key=name, UploadId=upload_id)
 
     def check(self) -> None:
-        with _named_errors(""):
+        with named_errors(""):
             try:
                 self._client.head_bucket(Bucket=self._bucket)
             except ClientError as error:
@@ -171,6 +200,36 @@ class S3Objects:
         return client
 
 
+def client_of(settings: Any) -> Any:
+    """A client for where `settings` say: endpoint, region, keys; the platform's, or those of one bucket."""
+    told = {name: getattr(settings, name, None) or getattr(settings, f"s3_{name}", None) for name in _PLACE}
+    secret = told["secret_key"]
+    place = (told["endpoint"], told["region"], told["access_key"], bool(told["path_style"]))
+    return _client_at(os.getpid(), *place, secret.get_secret_value() if secret else None)
+
+
+_PLACE = ("endpoint", "region", "access_key", "secret_key", "path_style")
+
+
+@functools.lru_cache(maxsize=32)
+def _client_at(
+    _pid: int,
+    endpoint: str | None,
+    region: str,
+    access_key: str | None,
+    path_style: bool,
+    secret_key: str | None,
+) -> Any:
+    return boto3.session.Session().client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name=region,
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        config=_config(path_style),
+    )
+
+
 def _config(path_style: bool) -> Config:
     return Config(
         signature_version="s3v4",
@@ -185,7 +244,7 @@ def _config(path_style: bool) -> Config:
 
 
 @contextlib.contextmanager
-def _spooled(data: bytes | BinaryIO, in_memory_bytes: int) -> Iterator[tuple[BinaryIO, str, int]]:
+def _spooled(data: bytes | Readable, in_memory_bytes: int) -> Iterator[tuple[BinaryIO, str, int]]:
     """A copy that can be sent again, its SHA-256 and size: both must be known before the first byte goes."""
     if isinstance(data, bytes):
         yield io.BytesIO(data), hashlib.sha256(data).hexdigest(), len(data)
@@ -211,7 +270,7 @@ def _without(*codes: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _named_errors(key: str) -> Iterator[None]:
+def named_errors(key: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:

@@ -12,6 +12,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretSt
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from storage.addresses import networks_of
+from storage.sources import BucketSettings
 
 
 class Settings(BaseSettings):
@@ -44,6 +45,22 @@ class Settings(BaseSettings):
     s3_access_key: str | None = Field(default=None, description="Unset: boto3's own chain of credentials.")
     s3_secret_key: SecretStr | None = Field(default=None, description="Goes with S3_ACCESS_KEY.")
 
+    buckets: dict[str, BucketSettings] = Field(
+        default={},
+        description="Buckets that batches may read from, and write to where writable, as JSON by name: "
+        '{"photos": {"folder": "/data/photos"}, "out": {"bucket": "results", "endpoint": "https://...", '
+        '"access_key": "...", "secret_key": "...", "writable": true, "tenants": ["local"]}}.',
+    )
+    max_picture_bytes: PositiveInt = Field(
+        default=64 << 20, description="Largest picture file that a batch reads from a bucket or a tar."
+    )
+    chunk_items: NonNegativeInt = Field(
+        default=0, description="Items of a batch that one claim takes; 0: by kind (256 to apply, else 32)."
+    )
+    chunks_ready: PositiveInt = Field(
+        default=4, description="Chunks of a batch that are kept queued: others' batches come in between."
+    )
+
     host: str = Field(default="127.0.0.1", description="Address that the API listens on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port that the API listens on.")
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -51,6 +68,9 @@ class Settings(BaseSettings):
         description="Host names that requests may carry in Host and Origin, separated by commas.",
     )
     max_body_bytes: PositiveInt = Field(default=64 << 20, description="Largest request body.")
+    max_file_bytes: PositiveInt = Field(
+        default=8 << 30, description="Largest file at /v1/files, where no other limit of bodies holds."
+    )
     max_picture_pixels: PositiveInt = Field(
         default=40_000_000, description="Largest picture, width times height."
     )
@@ -62,7 +82,7 @@ class Settings(BaseSettings):
         default=900.0, description="A job that loads for longer is taken to be hung."
     )
     stall_s: PositiveFloat = Field(
-        default=300.0, description="A step, or saving, that takes longer is taken to be hung."
+        default=300.0, description="A step, or an output being saved, that takes longer is taken to be hung."
     )
     max_lost: PositiveInt = Field(
         default=3, description="A job whose workers were lost so often is quarantined."

@@ -3,13 +3,15 @@
 One contract suite (tests/integration/test_store_contracts.py) holds all implementations to these protocols.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from storage.batch_stores import Batches as Batches
 from storage.holdings import Library as Library
 from storage.listening import Listener
+from storage.objects import Readable
 from storage.records import (
     GPU_QUEUE,
     NOTHING_KEPT,
@@ -26,6 +28,7 @@ from storage.records import (
     Renewal,
     Status,
 )
+from storage.sources import Sources, open_sources
 from storage.specs import DEFAULT_OPTIONS, JobOptions
 from storage.upkeep import Outbox, Retention
 
@@ -159,14 +162,22 @@ class Jobs(Protocol):
 class Objects(Protocol):
     """The object store. Keys come from the functions in storage/objects.py alone."""
 
-    def put(self, key: str, data: bytes | BinaryIO, media_type: str) -> ObjectRef:
+    def put(self, key: str, data: bytes | Readable, media_type: str) -> ObjectRef:
         """Multipart when large. Whole or not there: a reader never sees half an object."""
+
+    def put_content(self, key_of: Callable[[str], str], data: Readable, media_type: str) -> ObjectRef:
+        """The same for an object whose key shows at its end: key_of(sha256). What `data.read` raises passes
+        through, and nothing is kept then."""
 
     def get(self, ref: ObjectRef) -> bytes:
         """Raises ObjectCorrupt when size or SHA-256 differ, OutputNotFound when it is gone."""
 
     def stream(self, ref: ObjectRef, *, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
         """Raises OutputNotFound at once, and ObjectCorrupt at the end at the latest."""
+
+    def get_range(self, key: str, start: int = 0, byte_size: int | None = None) -> bytes:
+        """Unchecked bytes of an object, None: to its end. Who asks knows their digest, or does not need it.
+        Raises OutputNotFound; ObjectCorrupt where the object ends before."""
 
     def exists(self, key: str) -> bool: ...
     def list(self, prefix: str) -> Iterator[str]: ...
@@ -213,6 +224,8 @@ class Stores:
     locks: Locks
     outbox: Outbox
     retention: Retention
+    batches: Batches
+    sources: Sources
 
 
 def open_stores(settings: "Settings") -> Stores:
@@ -220,6 +233,7 @@ def open_stores(settings: "Settings") -> Stores:
 
     The database must have been migrated (storage/migrate.py). Drivers are imported only where they are used.
     """
+    from storage.batches import SqlBatches
     from storage.database import Database
     from storage.jobs import SqlJobs
     from storage.library import SqlLibrary
@@ -229,14 +243,17 @@ def open_stores(settings: "Settings") -> Stores:
     from storage.retention import SqlRetention
 
     database = Database(settings.database_url)
+    jobs = SqlJobs(database, ageing_s=settings.ageing_s)
     return Stores(
-        SqlJobs(database, ageing_s=settings.ageing_s),
+        jobs,
         SqlLibrary(database),
         open_objects(settings),
         RedisProgressBoard(settings.redis_url),
         SqlLocks(database),
         SqlOutbox(database),
         SqlRetention(database),
+        SqlBatches(database, jobs),
+        open_sources(settings),
     )
 
 

@@ -41,6 +41,13 @@ class Retention(Protocol):
         """Remove rows of jobs ended longer ago than both kept_s and their own keep_s, with their events and
         deliveries; not those that an open job starts from, nor such with deliveries pending."""
 
+    def expire_batches(self, *, kept_s: float, limit: int = 10) -> tuple[str, ...]:
+        """The same for ended batches, each as a whole. Returns keys of objects that rows no longer name."""
+
+    def purge_batches(self, *, kept_s: float, limit: int = 10) -> int:
+        """Remove batches whose outputs have expired, with their chunks and jobs. (Jobs that are a batch's
+        expire and go with it alone.)"""
+
     def purge_keys(self, *, kept_s: float) -> int:
         """Forget old idempotency keys."""
 
@@ -48,8 +55,12 @@ class Retention(Protocol):
         """Forget saved inversions that nobody has used for so long; their objects are garbage then."""
 
     def unneeded(self, keys: Iterable[str]) -> frozenset[str]:
-        """Those that no live record needs. Needed are images, models, vectors, inversions, outputs that rows
-        name, checkpoints of open jobs, and all that lies under the prefix of a running attempt."""
+        """Those that no live record needs. Needed are images, files, models, vectors, inversions, outputs
+        that rows name, checkpoints of open jobs, and all that lies under the prefix of a running attempt."""
+
+    def spare(self, keys: Iterable[str]) -> frozenset[str]:
+        """These are needed after all: their marks are gone, those aside that are condemned, which are
+        returned."""
 
     def mark(self, keys: Iterable[str]) -> None:
         """Remember since when these have been unneeded; those known already keep their time."""
@@ -58,7 +69,7 @@ class Retention(Protocol):
 
     def condemn(self, keys: Iterable[str]) -> frozenset[str]:
         """Look again, under lock: marked keys that are still unneeded are now condemned, and returned; the
-        marks of the others are gone. No image or model can be added on a condemned key until `forget`."""
+        marks of the others are gone. No record can be added on a condemned key until `forget`."""
 
     def forget(self, keys: Iterable[str]) -> None:
         """These were removed."""

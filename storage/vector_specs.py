@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from storage.inversion_specs import Inverting
+from storage.inversion_specs import Box, Inverting, Photo
 from storage.mask_specs import Identifier, MaskOperation, PartName, Strict
 from storage.options import LearningRate, ModelName, Seed, Spec, Steps, Weight
 from storage.vector_names import EditingType, Tags, VectorId, VectorName
@@ -71,6 +71,11 @@ class Point(Strict):
         return sum(member is not None for member in (self.image, self.inversion, self.seed))
 
     @property
+    def box(self) -> Box | None:
+        """What of its picture the model sees; None: the largest central square."""
+        return None
+
+    @property
     def one(self) -> "OnePoint":
         """This point alone, whatever else is asked."""
         members = {name: getattr(self, name) for name in Point.model_fields}
@@ -83,6 +88,31 @@ class OnePoint(Point):
         if self.given != 1:
             raise ValueError("give exactly one of image, inversion and seed")
         return self
+
+
+class PastedPoint(Point):
+    """A point whose pictures may be pasted back into the photograph that it is of."""
+
+    photo: Photo | None = Field(
+        default=None,
+        description="Paste every picture of the sweep back into the full-resolution original. An inversion "
+        "has one where it was made from an image.",
+    )
+
+    @property
+    def box(self) -> Box | None:
+        return None if self.photo is None else self.photo.box
+
+    @field_validator("photo")
+    @classmethod
+    def _no_sample(cls, photo: Photo | None, info: ValidationInfo) -> Photo | None:
+        if photo is not None and info.data.get("seed") is not None:
+            raise ValueError("a sample has no photograph to paste into")
+        return photo
+
+
+class ApplyPoint(PastedPoint, OnePoint):
+    """One input of an apply job."""
 
 
 class Pair(Strict):
@@ -177,12 +207,12 @@ class VectorUse(Strict):
         return self
 
 
-class ApplySpec(Point, Spec):
+class ApplySpec(PastedPoint, Spec):
     """Apply editing vectors to a picture, an inversion, a sample, or a list of these (`inputs`)."""
 
     kind: Literal["apply"] = "apply"
     model: ModelName = "cars"
-    inputs: Annotated[tuple[OnePoint, ...], Field(max_length=32)] = ()
+    inputs: Annotated[tuple[ApplyPoint, ...], Field(max_length=32)] = ()
     inversion_steps: Steps = Field(default=500, description="Used for each picture given as an image.")
     inverting: Inverting = Field(default=Inverting(), description="Used for each picture given as an image.")
     vectors: Annotated[tuple[VectorUse, ...], Field(min_length=1, max_length=32)]
@@ -205,8 +235,14 @@ class ApplySpec(Point, Spec):
     )
 
     @property
-    def points(self) -> tuple[OnePoint, ...]:
-        return self.inputs or (self.one,)
+    def points(self) -> tuple[ApplyPoint, ...]:
+        only = {name: getattr(self, name) for name in ApplyPoint.model_fields}
+        return self.inputs or (ApplyPoint(**only),)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Of each point, what comes before its members' names."""
+        return tuple(f"inputs.{index}." for index in range(len(self.inputs))) or ("",)
 
     @property
     def way(self) -> Mode:
@@ -217,6 +253,8 @@ class ApplySpec(Point, Spec):
     def _one_form(self) -> "ApplySpec":
         if self.given + bool(self.inputs) != 1:
             raise ValueError("give exactly one of image, inversion, seed and inputs")
+        if self.inputs and self.photo is not None:
+            raise ValueError("give photo to each of inputs that is to be pasted back")
         if self.mode == "vector" and self.refine_steps:
             raise ValueError("mode vector takes no refine_steps")
         if self.mode in ("refinement", "auto") and self.refine_steps == 0:

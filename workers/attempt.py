@@ -1,7 +1,8 @@
 """One claimed run of a job, as its recipe sees it: what was asked for, and where results go."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from pydantic import ValidationError
 
@@ -26,10 +27,13 @@ class Saved:
 
 @dataclass(frozen=True)
 class Attempt:
+    """moved: told of each output that was written, so that saving many of them is not taken to be hung."""
+
     claim: Claim
     stores: Stores
     models: "Models"
     outputs: dict[str, ObjectRef] = field(default_factory=dict)
+    moved: Callable[[], None] = lambda: None
 
     @property
     def job(self) -> Job:
@@ -47,7 +51,8 @@ class Attempt:
         """How many items to work on at once: half as many each time this job ran out of memory."""
         return max(1, most >> self.job.out_of_memory)
 
-    def put(self, name: str, data: bytes, media_type: str) -> None:
+    def put(self, name: str, data: bytes | BinaryIO, media_type: str) -> None:
         """Keep an output under the attempt's own prefix."""
         key = output_key(self.job.tenant_id, self.job.id, self.job.attempt, name)
         self.outputs[name] = self.stores.objects.put(key, data, media_type)
+        self.moved()

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from storage.batch_records import FINISH, VALIDATE
 from storage.settings import Settings
 from storage.stores import Stores, open_stores
 from workers.drain import Drain
@@ -64,7 +65,11 @@ def stall_limits_s(settings: Settings) -> dict[Phase, float]:
 
 
 def recipe_for(kind: str) -> AnyRecipe:
-    """The recipe of a kind. Torch is loaded here, under the claim's lease, where it is not yet."""
+    """The recipe of a kind. Torch is loaded here, under the claim's lease, where it is needed and not yet."""
+    if kind in (VALIDATE, FINISH):
+        from workers.bulk.table import RECIPES as OF_BATCHES
+
+        return OF_BATCHES[kind]
     warm()
     from workers.recipes.table import RECIPES
 

@@ -14,6 +14,7 @@ from itertools import islice
 from storage.retention import CONDEMNED_FOR_S
 from storage.settings import Settings
 from storage.stores import Stores
+from workers.bulk.used import Used, is_result
 from workers.models import OBJECT_PREFIX
 
 LOCK = "garbage"
@@ -52,6 +53,7 @@ class Garbage:
     def tidy(self) -> None:
         """One pass. Any number may be under way at once, and each may end anywhere."""
         self.expire()
+        self.expire_batches()
         self.purge()
         self.mark()
         self.collect()
@@ -67,12 +69,21 @@ class Garbage:
             self._stores.objects.delete(sorted(retention.unneeded(keys)))
             log.info("the outputs of %d jobs have expired", len(jobs))
 
+    def expire_batches(self) -> None:
+        """The same of batches. Results of items go when no other batch uses them: by mark and collect."""
+        retention, kept_s = self._stores.retention, self._settings.outputs_kept_s
+        while keys := retention.expire_batches(kept_s=kept_s):
+            self._stores.objects.delete(sorted(retention.unneeded(keys)))
+            log.info("the outputs of batches have expired: %d objects", len(keys))
+
     def purge(self) -> None:
         """Rows whose time has passed: of jobs never before their outputs."""
         retention, settings = self._stores.retention, self._settings
         kept_s = max(settings.jobs_kept_s, settings.outputs_kept_s)
         while purged := retention.purge_jobs(kept_s=kept_s, limit=ROWS_AT_ONCE):
             log.info("%d jobs were purged", purged)
+        while purged := retention.purge_batches(kept_s=kept_s):
+            log.info("%d batches were purged", purged)
         retention.purge_keys(kept_s=settings.idempotency_kept_s)
         while forgotten := retention.expire_inversions(kept_s=settings.keep_inversions_s, limit=ROWS_AT_ONCE):
             log.info("%d inversions were not used for long", forgotten)
@@ -80,9 +91,13 @@ class Garbage:
     def mark(self) -> None:
         """Look through the whole store."""
         retention, seen, marked = self._stores.retention, 0, 0
+        used: Used | None = None
         for keys in batches(self._stores.objects.list("")):
-            # weights that the environment names are in no record
+            # weights that the environment names are in no record; what batches use is in their parts
             unneeded = retention.unneeded(keys) - self._named()
+            if any(map(is_result, unneeded)):
+                used = used or Used.read(self._stores)
+                unneeded -= used.of(unneeded)
             retention.mark(unneeded)
             seen, marked = seen + len(keys), marked + len(unneeded)
         log.info("garbage: of %d objects, %d are needed by no record", seen, marked)
@@ -96,6 +111,10 @@ class Garbage:
         """Remove what has been marked for the grace period and is still unneeded."""
         retention, grace_s = self._stores.retention, self._settings.garbage_grace_s
         while keys := retention.marked(longer_than_s=grace_s, limit=KEYS_AT_ONCE):
+            if any(map(is_result, keys)):  # once more: batches may have come to use them since
+                spared = Used.read(self._stores).of(keys)
+                retention.spare(spared)
+                keys = tuple(key for key in keys if key not in spared)
             began = time.monotonic()
             self.remove(retention.condemn(keys), until=began + CONDEMNED_FOR_S / 2)
 

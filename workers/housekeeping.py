@@ -74,6 +74,8 @@ class Housekeeper:
             log.warning("job %s: its deadline passed, now %s", job.id, job.status)
             if job.attempt:  # a worker that still runs it asks the row, and stops
                 self._stores.progress.notice_cancel(job.id)
+        for batch in self._stores.batches.canceling():
+            self._stores.batches.carry_out_cancel(batch.id)
         for queue, backoff in self._backoffs.items():
             self._ring_again(queue, backoff)
 

@@ -6,7 +6,8 @@ import time
 from contextlib import closing
 from dataclasses import replace
 
-from storage.records import Claim, Job
+from storage.batch_records import CHUNK, VALIDATE, BatchStatus
+from storage.records import CPU_QUEUE, GPU_QUEUE, Claim, Job
 from workers.attempt import Attempt, Saved
 from workers.bench import Bench
 from workers.checkpoints import Checkpoints
@@ -24,7 +25,24 @@ def take(queue: str, bench: Bench) -> Job | None:
         bench.ring(queue, "drain")
         return None
     claim = bench.stores.jobs.claim(queue, bench.worker, lease_s=bench.lease_s, pid=os.getpid())
-    return None if claim is None else run(claim, bench, since)
+    if claim is None:
+        return None
+    if claim.job.kind == CHUNK:  # the next one has come into the queue
+        bench.ring(queue, claim.job.id)
+    job = run(claim, bench, since)
+    if job is not None and job.batch_id is not None:
+        ring_on(job, bench)
+    return job
+
+
+def ring_on(job: Job, bench: Bench) -> None:
+    """For what came into the queues as this job of a batch ended."""
+    batch = bench.stores.batches.get(job.tenant_id, job.batch_id or "")
+    if job.kind == VALIDATE:
+        for _ in range(min(batch.ready, batch.chunks)):
+            bench.ring(GPU_QUEUE, job.id)
+    elif batch.status is BatchStatus.FINISHING:
+        bench.ring(CPU_QUEUE, job.id)
 
 
 def run(claim: Claim, bench: Bench, since: float) -> Job | None:
@@ -34,7 +52,7 @@ def run(claim: Claim, bench: Bench, since: float) -> Job | None:
     log.info("job %s attempt %d: %s", claim.job.id, claim.job.attempt, claim.job.kind)
     with lease.beating():
         try:
-            saved = perform(attempt, lease, bench)
+            saved = perform(replace(attempt, moved=lease.touch), lease, bench)
             jobs, left = bench.stores.jobs, (saved.outputs, saved.result)
             job = lease.insist(lambda: jobs.succeed(claim, *left, kept=saved.kept))
         except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it is, the row will say

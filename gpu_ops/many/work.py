@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from gpu_ops.progress import State
 
@@ -66,3 +66,6 @@ class Work(Protocol[T_contra, E, R]):
 
     def flight(self) -> Flight[E, R]:
         """An empty one."""
+
+
+AnyWork = Work[Any, Any, Any]

@@ -2,11 +2,11 @@
 
 from alembic import context
 
-from storage.tables import METADATA
+from storage.file_tables import FILES
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=METADATA,
+    target_metadata=FILES.metadata,
     transactional_ddl=True,
     render_as_batch=True,
 )

@@ -11,6 +11,7 @@ from servers import S3Server
 from sqlalchemy import text
 from store_records import Records, memory_records, sql_records
 
+from storage.batch_stores import Batches
 from storage.database import Database
 from storage.memory import MemoryObjects, MemoryProgressBoard
 from storage.migrate import migrate
@@ -21,8 +22,8 @@ from storage.stores import Jobs, Library, Locks, Objects, ProgressBoard
 from storage.upkeep import Outbox, Retention
 
 TABLES = (
-    *("events", "deliveries", "idempotency_keys", "jobs", "turns", "pauses", "drains"),
-    *("marks", "images", "models", "locks"),
+    *("chunks", "batches", "events", "deliveries", "idempotency_keys", "jobs", "turns", "pauses", "drains"),
+    *("marks", "images", "files", "models", "locks"),
     *("vectors", "vector_objects", "inversions", "inversion_objects"),
 )
 
@@ -89,6 +90,11 @@ def jobs(records: Records) -> Jobs:
 @pytest.fixture
 def library(records: Records) -> Library:
     return records.library
+
+
+@pytest.fixture
+def batches(records: Records) -> Batches:
+    return records.batches
 
 
 @pytest.fixture

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 
+from storage.batch_stores import Batches
+from storage.batches import SqlBatches
 from storage.database import Database
 from storage.jobs import SqlJobs
 from storage.library import SqlLibrary
 from storage.locks import SqlLocks
 from storage.memory import MemoryLibrary, MemoryLocks
+from storage.memory_batches import MemoryBatches
 from storage.memory_jobs import MemoryJobs
 from storage.memory_outbox import MemoryOutbox
 from storage.memory_retention import MemoryRetention
@@ -26,21 +29,25 @@ class Records:
     locks: Locks
     outbox: Outbox
     retention: Retention
+    batches: Batches
 
 
 def memory_records() -> Records:
     jobs = MemoryJobs()
     library = MemoryLibrary(jobs)
-    outbox, retention = MemoryOutbox(jobs), MemoryRetention(jobs, library)
-    return Records(None, jobs, library, MemoryLocks(), outbox, retention)
+    batches = MemoryBatches(jobs)
+    outbox, retention = MemoryOutbox(jobs), MemoryRetention(jobs, library, batches)
+    return Records(None, jobs, library, MemoryLocks(), outbox, retention, batches)
 
 
 def sql_records(database: Database) -> Records:
+    jobs = SqlJobs(database)
     return Records(
         database,
-        SqlJobs(database),
+        jobs,
         SqlLibrary(database),
         SqlLocks(database),
         SqlOutbox(database),
         SqlRetention(database),
+        SqlBatches(database, jobs),
     )

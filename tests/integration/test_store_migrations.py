@@ -11,10 +11,12 @@ from sqlalchemy import text
 
 from storage.database import Database
 from storage.errors import EditqError
+from storage.file_tables import FILES
 from storage.jobs import SqlJobs
 from storage.migrate import migrate
 from storage.records import Priority
-from storage.tables import METADATA
+
+METADATA = FILES.metadata  # of storage/tables.py, and complete with this
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -24,17 +24,18 @@ from storage.memory import MemoryObjects, MemoryProgressBoard, memory_stores
 from storage.objects import FileObjects, checkpoint_key, image_key, job_prefix, model_key, output_key
 from storage.records import Claim, Count, Kept, Model, ObjectRef, Part, new_id
 from storage.settings import Settings
+from storage.sources import MemorySource, Sources
 from storage.stores import Objects, Stores
 from workers.garbage import KEYS_AT_ONCE, Garbage
 
 AT_ONCE = 1e-6  # of grace
+NO_SOURCES = Sources(lambda _tenant_id: MemorySource(), {})
 
 
 def stores_of(records: Records, objects: Objects) -> Stores:
     board = MemoryProgressBoard()
-    return Stores(
-        records.jobs, records.library, objects, board, records.locks, records.outbox, records.retention
-    )
+    upkeep = (records.locks, records.outbox, records.retention)
+    return Stores(records.jobs, records.library, objects, board, *upkeep, records.batches, NO_SOURCES)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from safetensors.torch import load
 from gpu_ops.apply import Applied, Optimised, Plan, apply
 from gpu_ops.bundle import Bundle
 from gpu_ops.filmstrip import filmstrip
+from gpu_ops.photo import Edited
 from gpu_ops.picture import Picture
 from gpu_ops.progress import State, Steps
 from gpu_ops.refine import View, look
@@ -17,14 +18,16 @@ from gpu_ops.vectors import Use, combine
 from storage.amounts import strength_for
 from storage.errors import InvalidInput
 from storage.masks import resolve_parts
+from storage.photographs import check_pasted, pasted
 from storage.records import Kept, Model, Vector
-from storage.vector_specs import REFINE_STEPS, ApplySpec, OnePoint, VectorUse
+from storage.vector_specs import REFINE_STEPS, ApplyPoint, ApplySpec, VectorUse
 from workers.attempt import Attempt, Saved
 from workers.recipe import Recipe
 from workers.recipes.course import Course
 from workers.recipes.inputs import find_model
 from workers.recipes.inversions import TUNED, Inverted, Search, kept_inversion
 from workers.recipes.outputs import DELTA_W, W_PLUS, Outputs
+from workers.recipes.photographs import box_facts, photograph_at, save_pasted
 from workers.recipes.points import (
     Points,
     find_codes,
@@ -62,7 +65,7 @@ class ApplyTask:
 class Strip:
     """One point: its code, how that looks, and what became of it at each factor of the sweep."""
 
-    point: OnePoint
+    point: ApplyPoint
     code: Inverted
     before: View
     applied: list[Applied]
@@ -71,16 +74,18 @@ class Strip:
 def _load(attempt: Attempt) -> ApplyTask:
     spec, model = attempt.spec, find_model(attempt)
     assert isinstance(spec, ApplySpec)
+    for field, point in zip(spec.fields, spec.points, strict=True):
+        check_pasted(point, attempt.job.tenant_id, attempt.stores, f"{field}photo")
     bundle = attempt.models.bundle(model)
-    chosen = tuple(_read(attempt, use, model, index) for index, use in enumerate(spec.vectors))
+    chosen = tuple(read_vector(attempt, use, model, index) for index, use in enumerate(spec.vectors))
     named = [each.vector.q_edit for each in chosen]
     names = [name for parts in named for name in parts] if all(named) else []
     q_edit = resolve_parts(names, model.parts, model.groups, field="vectors")
     points = read_points(attempt, spec.points, model, bundle, steps=spec.inversion_steps, how=spec.inverting)
-    return ApplyTask(spec, model, bundle, points, chosen, q_edit, _plan(spec, chosen))
+    return ApplyTask(spec, model, bundle, points, chosen, q_edit, plan_of(spec, chosen))
 
 
-def _read(attempt: Attempt, use: VectorUse, model: Model, index: int) -> Chosen:
+def read_vector(attempt: Attempt, use: VectorUse, model: Model, index: int) -> Chosen:
     vector = attempt.stores.library.get_vector(attempt.job.tenant_id, use.vector)
     if not vector.fits(model):
         detail = f"Vector {vector.id} was learned on another generator."
@@ -92,7 +97,7 @@ def _read(attempt: Attempt, use: VectorUse, model: Model, index: int) -> Chosen:
     return Chosen(vector, delta_w, strength, use.amount)
 
 
-def _plan(spec: ApplySpec, chosen: tuple[Chosen, ...]) -> Plan:
+def plan_of(spec: ApplySpec, chosen: tuple[Chosen, ...]) -> Plan:
     """Of several vectors' reports, the one that promises least of refinement counts."""
     told = [each.vector.report.get("refinement", {}).get("gain_db") for each in chosen]
     gains = [gain for gain in told if gain is not None]
@@ -156,9 +161,10 @@ def _save(attempt: Attempt, task: ApplyTask, strips: list[Strip]) -> Saved:
         outputs.tensors(TUNED, strips[0].code.weights)
     changes = [torch.cat([each.delta_w for each in strip.applied]) for strip in strips]  # [S, L, D] each
     outputs.tensor(DELTA_W, torch.stack(changes))
+    pictures = []
     for row, strip in enumerate(strips):
         _save_strip(outputs, task, strip, row)
-    pictures = [_told(task, strip) for strip in strips]
+        pictures.append(_told(task, strip, _paste(attempt, outputs, strip, row)))
     steps = inversion_steps({strip.point: strip.code for strip in strips}.values())
     steps += sum(each.steps for strip in strips for each in strip.applied)
     facts = outputs.facts(task.bundle, steps=steps, **_figures(task), inputs=pictures)
@@ -190,6 +196,32 @@ def _save_strip(outputs: Outputs, task: ApplyTask, strip: Strip, row: int) -> No
     outputs.picture(f"filmstrip_{row:03d}.png", filmstrip(pictures, masks, _palette(task.model)), seed=seed)
 
 
+@dataclass(frozen=True)
+class Pasted:
+    """What the result says of pictures pasted back: of the input, and of each factor of the sweep."""
+
+    of_input: dict[str, Any]
+    of_factor: list[dict[str, Any]]
+
+
+def _paste(attempt: Attempt, outputs: Outputs, strip: Strip, row: int) -> Pasted:
+    """Every picture of one input into its photograph, which is read again: so one at a time is in memory."""
+    photo = strip.point.photo
+    if photo is None:
+        return Pasted({}, [{}] * len(strip.applied))
+    photograph = photograph_at(attempt, strip.point)
+    told = [
+        save_pasted(outputs, pasted(row, column), photograph, _shown(strip, applied), photo)
+        for column, applied in enumerate(strip.applied)
+    ]
+    return Pasted(box_facts(photograph), told)
+
+
+def _shown(strip: Strip, applied: Applied) -> Edited:
+    before = strip.before
+    return Edited(before.pictures[0], applied.picture, before.masks[0], applied.mask, applied.region)
+
+
 def _palette(model: Model) -> Picture:
     colours = np.zeros((256, 3), np.uint8)
     for part in model.parts:
@@ -208,14 +240,15 @@ def _figures(task: ApplyTask) -> dict[str, Any]:
     }
 
 
-def _told(task: ApplyTask, strip: Strip) -> dict[str, Any]:
+def _told(task: ApplyTask, strip: Strip, pasted: Pasted) -> dict[str, Any]:
     """What the result says of one input."""
     sweep = [
-        {"factor": factor, "mode": applied.way, "why": applied.why, "steps": applied.steps, **applied.figures}
-        for factor, applied in zip(task.spec.sweep, strip.applied, strict=True)
+        {"factor": factor, "mode": each.way, "why": each.why, "steps": each.steps, **each.figures, **share}
+        for factor, each, share in zip(task.spec.sweep, strip.applied, pasted.of_factor, strict=True)
     ]
-    point = strip.point.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
-    return {**point, **inversion_facts(strip.code, task.spec.inverting), "sweep": sweep}
+    point = strip.point.model_dump(mode="json", exclude={"photo"}, exclude_none=True, exclude_defaults=True)
+    inversion = inversion_facts(strip.code, task.spec.inverting)
+    return {**point, **inversion, **pasted.of_input, "sweep": sweep}
 
 
 RECIPE = Recipe(_load, _operate, _save)

@@ -15,6 +15,7 @@ from gpu_ops.progress import State, Steps
 from gpu_ops.roi import default_buffer_px, region_of_interest
 from storage.errors import MaskUnchanged
 from storage.mask_operations import apply_operations, copied_masks, edited_parts
+from storage.photographs import PASTED
 from storage.records import Model
 from storage.specs import EditSpec
 from workers.attempt import Attempt, Saved
@@ -145,7 +146,8 @@ def _save(attempt: Attempt, task: EditTask, outcome: EditOutcome) -> Saved:
     outputs.tensor(DELTA_W, edited.delta_w)
     figures = _figures(task, outcome)
     if task.photograph is not None and task.spec.photo is not None:
-        figures |= save_pasted(outputs, task.photograph, _shown(task, outcome), task.spec.photo)
+        shown = _shown(task, outcome)
+        figures |= save_pasted(outputs, PASTED, task.photograph, shown, task.spec.photo)
     facts = outputs.facts(task.bundle, steps=edited.steps, **figures)
     outputs.json("provenance.json", outputs.provenance() | {"result": facts})
     search = task.start if isinstance(task.start, Search) else None

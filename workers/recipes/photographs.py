@@ -7,8 +7,9 @@ from gpu_ops.photo import Box, Edited, central_box, cut, paste_back, replaced_pi
 from gpu_ops.picture import Picture
 from storage import inversion_specs as specs
 from storage.inversion_specs import Photo
-from storage.photographs import PASTED, check_box, original_of
+from storage.photographs import check_box, original_of
 from storage.pictures import MAX_PIXELS, decode_picture
+from storage.vector_specs import ApplyPoint
 from workers.attempt import Attempt
 from workers.recipes.outputs import Outputs
 
@@ -43,16 +44,26 @@ def photograph_of(attempt: Attempt, job_id: str) -> Photograph:
     return _photograph(decode_picture(data, original.pixels or MAX_PIXELS), original.box)
 
 
+def photograph_at(attempt: Attempt, point: ApplyPoint) -> Photograph:
+    """The photograph that a point is of."""
+    if point.image is not None:
+        return read_photograph(attempt, point.image, point.box)
+    assert point.inversion is not None
+    return photograph_of(attempt, point.inversion)
+
+
 def _photograph(original: Picture, box: specs.Box | None) -> Photograph:
     height, width = original.shape[:2]
     return Photograph(original, central_box(width, height) if box is None else Box(box.x, box.y, box.size))
 
 
-def save_pasted(outputs: Outputs, photograph: Photograph, edited: Edited, photo: Photo) -> dict[str, Any]:
+def save_pasted(
+    outputs: Outputs, name: str, photograph: Photograph, edited: Edited, photo: Photo
+) -> dict[str, Any]:
     """Write the edit pasted into its photograph. Returns what the result says of it."""
-    outputs.picture(PASTED, paste_back(photograph.original, photograph.box, edited, photo.paste))
+    outputs.picture(name, paste_back(photograph.original, photograph.box, edited, photo.paste))
     replaced = replaced_pixels(edited, photo.paste).sum() / max(1, edited.region.sum())
-    return {**box_facts(photograph), "replaced_share": round(float(replaced), 4)}
+    return {"replaced_share": round(float(replaced), 4)}
 
 
 def box_facts(photograph: Photograph) -> dict[str, Any]:

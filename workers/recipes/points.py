@@ -10,8 +10,8 @@ from storage.records import Model
 from storage.vector_specs import OnePoint
 from workers.attempt import Attempt
 from workers.recipes.course import Course
-from workers.recipes.inputs import read_picture
 from workers.recipes.inversions import Inverted, Search, find_code, read_code, search_for
+from workers.recipes.photographs import read_photograph
 
 Points = Mapping[OnePoint, Inverted | Search]
 
@@ -33,7 +33,7 @@ def read_points(
     found: dict[OnePoint, Inverted | Search] = {}
     for point in dict.fromkeys(points):
         if point.image is not None:
-            picture = read_picture(attempt, point.image, model.resolution_px)
+            picture = read_photograph(attempt, point.image, point.box).seen(model.resolution_px)
             found[point] = search_for(attempt, model, bundle, picture, steps, how)
         elif point.inversion is not None:
             found[point] = read_code(attempt, point.inversion, model)

@@ -1,10 +1,13 @@
 """Which recipe a kind of job has."""
 
+from storage.batch_records import CHUNK
+from workers.bulk import operations
 from workers.recipe import AnyRecipe
 from workers.recipes import (
     apply,
     edit,
     evaluate,
+    generate_dataset,
     invert,
     learn_vector,
     sample,
@@ -25,4 +28,6 @@ RECIPES: dict[str, AnyRecipe] = {
     "train_generator": train_generator.RECIPE,
     "train_encoder": train_encoder.RECIPE,
     "evaluate": evaluate.RECIPE,
+    CHUNK: operations.RECIPE,
+    "generate_dataset": generate_dataset.RECIPE,
 }

@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from flask import Flask
@@ -11,12 +12,13 @@ from flask.testing import FlaskClient
 from PIL import Image as Pillow
 
 from storage.masks import Mask, encode_mask
-from storage.objects import output_key
-from storage.records import SYSTEM_TENANT, Job, Model, ObjectRef, Part, new_id
+from storage.objects import output_key, vector_key
+from storage.records import SYSTEM_TENANT, Job, Model, ObjectRef, Part, Vector, new_id
 from storage.stores import Stores
 
 SIZE_PX = 16
 DIGEST = "d" * 64
+REPORT = {"table": [[-1.0, -0.2], [0.0, 0.0], [1.0, 0.5]], "measure": {"kind": "growth", "name": "wheel"}}
 PARTS = (
     Part(0, "sky", (100, 150, 250)),
     Part(1, "body", (200, 30, 30)),
@@ -93,3 +95,13 @@ def upload(client: FlaskClient, data: bytes, role: str = "picture") -> str:
     answer = client.post(f"/v1/images?role={role}", data=data, content_type="image/png")
     assert answer.status_code == 201, answer.text
     return str(answer.get_json()["id"])
+
+
+def put_vector(
+    trial: Trial, *, generator: str | None = None, tenant_id: str = "local", report: Any = REPORT
+) -> str:
+    ref = trial.stores.objects.put(vector_key(tenant_id, new_id() * 2), b"x", "application/octet-stream")
+    own = trial.stores.library.get_model(tenant_id, "cars").generator_sha256
+    about = ("larger wheels", "cars", DIGEST, generator or own, "wheel grows", (), ("tyre",))
+    made = Vector(new_id(), tenant_id, *about, {"delta_w": ref}, {}, report, None, 0.0)
+    return trial.stores.library.put_vector(made).id

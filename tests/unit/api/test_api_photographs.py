@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 import pytest
-from api_trial import Trial, cars, picture, upload
+from api_trial import Trial, cars, picture, put_vector, upload
 from flask.testing import FlaskClient
 
 from storage.records import Job
@@ -94,6 +94,51 @@ def test_an_inversion_brings_its_own_box(client: FlaskClient, trial: Trial) -> N
 def test_a_sample_has_no_photograph(client: FlaskClient, trial: Trial) -> None:
     body = EDIT | {"inversion": trial.inverted(kind="sample").id, "photo": {}}
     assert refused(client, trial, body) == (422, "invalid_input", "photo")
+
+
+def apply(trial: Trial, **members: Any) -> dict[str, Any]:
+    return {"kind": "apply", "vectors": [{"vector": put_vector(trial)}], **members}
+
+
+@pytest.mark.parametrize(("box", "field"), BOXES)
+def test_a_box_that_is_not_in_a_picture_to_apply_vectors_to_is_refused(
+    client: FlaskClient, trial: Trial, box: dict[str, Any], field: str
+) -> None:
+    point = {"image": upload(client, picture()), "photo": {"box": box}}
+    status, _, named = refused(client, trial, apply(trial, **point))
+    assert (status, named) == (422, f"photo.box.{field}")
+    status, _, named = refused(client, trial, apply(trial, inputs=[{"seed": 1}, point]))
+    assert (status, named) == (422, f"inputs.1.photo.box.{field}")
+
+
+def test_photographs_to_apply_vectors_to_are_accepted(client: FlaskClient, trial: Trial) -> None:
+    image, inversion = upload(client, picture()), inverted(client, trial).id
+    boxed = {"image": image, "photo": {"box": {"x": 10, "y": 0, "size": 30}, "paste": "replace"}}
+    points = [boxed, {"image": image, "photo": {}}, {"inversion": inversion, "photo": {}}]
+    for members in (*points, {"inputs": [*points, {"seed": 1}, {"image": image}]}):
+        answer = client.post("/v1/jobs", json=apply(trial, **members))
+        assert answer.status_code == 202, answer.text
+
+
+def test_what_has_no_photograph_to_apply_vectors_to_is_refused_by_its_member(
+    client: FlaskClient, trial: Trial
+) -> None:
+    inversion, sampled = inverted(client, trial), trial.inverted(kind="sample").id
+    box = {"x": 0, "y": 0, "size": 30}
+    gone = inverted(client, trial)
+    trial.stores.library.delete_image("local", gone.spec["image"])
+    for point, code, field in (
+        ({"seed": 1, "photo": {}}, "invalid_input", "photo"),
+        ({"inversion": sampled, "photo": {}}, "invalid_input", "photo"),
+        ({"inversion": inversion.id, "photo": {"box": box}}, "invalid_input", "photo.box"),
+        ({"inversion": gone.id, "photo": {}}, "image_not_found", "photo"),
+    ):
+        assert refused(client, trial, apply(trial, **point))[1:] == (code, field)
+        several = apply(trial, inputs=[{"seed": 2}, point])
+        assert refused(client, trial, several)[1:] == (code, f"inputs.1.{field}")
+    image = inversion.spec["image"]
+    of_all = apply(trial, inputs=[{"image": image}], photo={})
+    assert refused(client, trial, of_all) == (422, "invalid_input", "photo")
 
 
 def test_an_encoder_that_the_model_lacks_is_refused(client: FlaskClient, trial: Trial) -> None:

@@ -3,26 +3,12 @@
 from typing import Any
 
 import pytest
-from api_trial import DIGEST, Trial, mask_png, picture, upload
+from api_trial import Trial, mask_png, picture, put_vector, upload
 from flask.testing import FlaskClient
-
-from storage.objects import vector_key
-from storage.records import Vector, new_id
 
 GROW = [{"op": "scale", "part": "wheel", "factor": 1.4}]
 TARGET: dict[str, Any] = {"name": "larger wheels", "mask_operations": GROW}
 LEARN: dict[str, Any] = {"kind": "learn_vector", "seed": 1, "targets": [TARGET]}
-REPORT = {"table": [[-1.0, -0.2], [0.0, 0.0], [1.0, 0.5]], "measure": {"kind": "growth", "name": "wheel"}}
-
-
-def vector(
-    trial: Trial, *, generator: str | None = None, tenant_id: str = "local", report: Any = REPORT
-) -> str:
-    ref = trial.stores.objects.put(vector_key(tenant_id, new_id() * 2), b"x", "application/octet-stream")
-    own = trial.stores.library.get_model(tenant_id, "cars").generator_sha256
-    about = ("larger wheels", "cars", DIGEST, generator or own, "wheel grows", (), ("tyre",))
-    made = Vector(new_id(), tenant_id, *about, {"delta_w": ref}, {}, report, None, 0.0)
-    return trial.stores.library.put_vector(made).id
 
 
 def test_what_learns_is_accepted(client: FlaskClient, trial: Trial) -> None:
@@ -41,7 +27,7 @@ def test_what_learns_is_accepted(client: FlaskClient, trial: Trial) -> None:
 
 
 def test_what_applies_is_accepted(client: FlaskClient, trial: Trial) -> None:
-    mine, systems = vector(trial), vector(trial, tenant_id="system")
+    mine, systems = put_vector(trial), put_vector(trial, tenant_id="system")
     uses = [{"vector": mine, "strength": -1.5}, {"vector": systems, "amount": "+25 %"}]
     for point in (
         {"seed": 3},
@@ -105,8 +91,12 @@ def test_a_mask_that_changes_nothing_is_refused(client: FlaskClient, trial: Tria
 def test_vectors_that_cannot_be_applied_are_refused_by_their_member(
     client: FlaskClient, trial: Trial
 ) -> None:
-    other, theirs, mine = vector(trial, generator="e" * 64), vector(trial, tenant_id="else"), vector(trial)
-    unmeasured = vector(trial, report={})
+    other, theirs, mine = (
+        put_vector(trial, generator="e" * 64),
+        put_vector(trial, tenant_id="else"),
+        put_vector(trial),
+    )
+    unmeasured = put_vector(trial, report={})
     for use, code, field in (
         ({"vector": NOBODY}, "vector_not_found", "vectors.0.vector"),
         ({"vector": theirs}, "vector_not_found", "vectors.0.vector"),
@@ -136,6 +126,6 @@ def test_vectors_that_cannot_be_applied_are_refused_by_their_member(
 def test_ways_of_applying_that_make_no_sense_are_refused(
     client: FlaskClient, trial: Trial, asked: dict[str, Any]
 ) -> None:
-    body = {"kind": "apply", "seed": 1, "vectors": [{"vector": vector(trial)}], **asked}
+    body = {"kind": "apply", "seed": 1, "vectors": [{"vector": put_vector(trial)}], **asked}
     answer = client.post("/v1/jobs", json=body)
     assert (answer.status_code, answer.get_json()["code"]) == (422, "invalid_input")

@@ -1,5 +1,6 @@
 """Recipes of a few lines, each named for its fault. They stand where sample, invert and edit do."""
 
+import dataclasses
 import threading
 import time
 from collections.abc import Callable
@@ -34,6 +35,18 @@ def recipe(on_step: Callable[[int], None] = lambda step: None, *, steps: int = S
         return Saved(attempt.outputs, {"taken": taken})
 
     return Recipe(lambda attempt: [], operate, save)
+
+
+def saving_many(pause_s: float, outputs: int) -> AnyRecipe:
+    """One step, then so many outputs, each after a pause."""
+
+    def save(attempt: Attempt, loaded: list[int], taken: list[int]) -> Saved:
+        for index in range(outputs):
+            time.sleep(pause_s)
+            attempt.put(f"{index}.txt", b"x", "text/plain")
+        return Saved(attempt.outputs, {})
+
+    return dataclasses.replace(recipe(steps=1), save=save)
 
 
 def raising(error: BaseException, *, at: int = 3) -> AnyRecipe:

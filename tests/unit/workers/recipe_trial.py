@@ -5,11 +5,11 @@ from typing import Any
 
 import torch
 from PIL import Image as Pillow
-from safetensors.torch import load
+from safetensors.torch import load, save
 from worker_trial import Trial
 
-from storage.objects import image_key
-from storage.records import Image, Job, new_id
+from storage.objects import image_key, vector_key
+from storage.records import Image, Job, Vector, new_id
 from workers.bench import recipe_for
 
 RELABEL = [{"op": "relabel", "part": "rim", "into": "tyre"}]
@@ -33,6 +33,18 @@ def work(trial: Trial, kind: str, **spec: Any) -> Job:
 
 def output(trial: Trial, job: Job, name: str) -> bytes:
     return trial.stores.objects.get(job.outputs[name])
+
+
+def put_vector(trial: Trial, *, size: float, seed: int = 0, q_edit: tuple[str, ...] = ("tyre", "rim")) -> str:
+    """The id of a vector of random numbers, of about this size each."""
+    model = trial.stores.library.get_model("local", "cars")
+    w_plus = tensor(trial, work(trial, "sample", seed=1), "w_plus")
+    delta_w = size * torch.randn(w_plus.shape[1:], generator=torch.Generator().manual_seed(seed))
+    key = vector_key("local", new_id() * 2)
+    ref = trial.stores.objects.put(key, save({"delta_w": delta_w}), "application/octet-stream")
+    about = ("random", "cars", model.digest, model.generator_sha256, "changes", (), q_edit)
+    vector = Vector(new_id(), "local", *about, {"delta_w": ref}, {}, {}, None, 0.0)
+    return trial.stores.library.put_vector(vector).id
 
 
 def pixels(data: bytes) -> bytes:

@@ -9,6 +9,7 @@ from test_worker_run import Flickering
 from worker_trial import Trial
 
 from storage.memory import MemoryLibrary
+from storage.memory_batches import MemoryBatches
 from storage.memory_jobs import MemoryJobs
 from storage.memory_retention import MemoryRetention
 from storage.records import Job, Kept, Status, Vector, new_id
@@ -34,7 +35,7 @@ def keeping(*, tenant_id: str = "local", before_success=lambda attempt: None) ->
 
 def use(trial: Trial, jobs: MemoryJobs) -> None:
     library = MemoryLibrary(jobs)
-    trial.use(jobs=jobs, library=library, retention=MemoryRetention(jobs, library))
+    trial.use(jobs=jobs, library=library, retention=MemoryRetention(jobs, library, MemoryBatches(jobs)))
 
 
 def vectors(trial: Trial) -> tuple[Vector, ...]:

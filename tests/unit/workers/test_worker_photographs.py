@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image as Pillow
-from recipe_trial import RELABEL, output, upload, work
+from recipe_trial import RELABEL, output, put_vector, upload, work
+from scipy import ndimage
 from tiny_model import SIZE_PX
 from worker_trial import Trial
 
@@ -114,3 +115,99 @@ def test_a_sample_has_no_photograph(plant: Trial) -> None:
     job = work(plant, "edit", inversion=sampled.id, photo={}, mask_operations=RELABEL, **MUCH)
     assert job.error is not None
     assert (job.error["code"], job.error["field"]) == ("invalid_input", "photo")
+
+
+APPLY: dict[str, Any] = {"inversion_steps": 2, "sweep": [0, -1, 2]}
+
+
+@pytest.fixture
+def vector(plant: Trial) -> str:
+    return put_vector(plant, size=3.0)
+
+
+def region_of(trial: Trial, job: Job, column: int) -> NDArray[np.bool_]:
+    """Where the vectors may change the picture, in the model's pixels, of the first input."""
+    names = ("inverted_mask_000.png", f"mask_000_{column:02d}.png")
+    about = np.any([pixels(trial, job, name) >= 2 for name in names], axis=0)  # tyre and rim
+    grown: NDArray[np.bool_] = ndimage.binary_dilation(about, np.ones((3, 3)))
+    return grown
+
+
+def test_every_picture_of_a_sweep_is_pasted_into_its_photograph(
+    plant: Trial, photo: str, vector: str, original: NDArray[np.uint8]
+) -> None:
+    job = done(plant, "apply", image=photo, photo={"box": BOX}, vectors=[{"vector": vector}], **APPLY)
+    (told,) = job.result["inputs"]
+    assert told["box"] == BOX
+    assert "photo" not in told
+    nothing, *changed = (pixels(plant, job, f"pasted_000_{column:02d}.png") for column in range(3))
+    assert np.array_equal(nothing, original)
+    for column, pasted in enumerate(changed, start=1):
+        allowed = np.zeros((HEIGHT, WIDTH), bool)
+        at = ((np.arange(BOX["size"]) + 0.5) * (SIZE_PX / BOX["size"])).astype(int)
+        allowed[10:110, 30:130] = region_of(plant, job, column)[np.ix_(at, at)]
+        assert np.array_equal(pasted[~allowed], original[~allowed])
+        assert (pasted[allowed] != original[allowed]).any()
+        assert 0 <= told["sweep"][column]["replaced_share"] <= 1
+    assert (changed[0] != changed[1]).any()
+
+
+@pytest.mark.parametrize("paste", ["auto", "difference", "replace"])
+@pytest.mark.parametrize("mode", ["vector", "refinement"])
+def test_strength_zero_gives_the_original_back(
+    plant: Trial, photo: str, vector: str, original: NDArray[np.uint8], paste: str, mode: str
+) -> None:
+    uses = [{"vector": vector, "strength": 0}]
+    spec = {"image": photo, "photo": {"paste": paste}, "inversion_steps": 2, "mode": mode}
+    job = done(plant, "apply", vectors=uses, **spec)
+    assert np.array_equal(pixels(plant, job, "pasted_000_00.png"), original)
+
+
+def test_each_of_a_list_of_inputs_has_its_own_box(
+    plant: Trial, photo: str, vector: str, original: NDArray[np.uint8]
+) -> None:
+    """One photograph twice, cut otherwise, an inversion of it, and two that are not pasted."""
+    inversion = done(plant, "invert", image=photo, box=BOX, steps=2)
+    other = {"x": 0, "y": 0, "size": 64}
+    inputs = [
+        {"image": photo, "photo": {"box": other, "paste": "difference"}},
+        {"image": photo, "photo": {"box": BOX}},
+        {"inversion": inversion.id, "photo": {}},
+        {"image": photo},
+        {"seed": 1},
+    ]
+    job = done(plant, "apply", inputs=inputs, vectors=[{"vector": vector}], inversion_steps=2)
+    assert [told.get("box") for told in job.result["inputs"]] == [other, BOX, BOX, None, None]
+    pasted = [pixels(plant, job, f"pasted_{row:03d}_00.png") for row in range(3)]
+    assert (pasted[0] != original).any()
+    assert np.array_equal(pasted[0][64:], original[64:])
+    assert (pasted[0] != pasted[1]).any()
+    assert np.array_equal(pasted[1], pasted[2])
+    assert not {"pasted_003_00.png", "pasted_004_00.png"} & job.outputs.keys()
+    alone = done(
+        plant, "apply", image=photo, photo={"box": BOX}, vectors=[{"vector": vector}], inversion_steps=2
+    )
+    assert np.array_equal(pixels(plant, alone, "pasted_000_00.png"), pasted[1])
+
+
+def test_what_was_applied_is_pasted_on(plant: Trial, photo: str, vector: str) -> None:
+    first = done(plant, "apply", image=photo, photo={"box": BOX}, vectors=[{"vector": vector}], **APPLY)
+    uses = [{"vector": vector, "strength": 0}]
+    second = done(plant, "apply", inversion=first.id, photo={}, vectors=uses)
+    assert second.result["inputs"][0]["box"] == BOX
+    left, again = pixels(plant, first, "pasted_000_00.png"), pixels(plant, second, "pasted_000_00.png")
+    assert np.array_equal(again, left)
+
+
+def test_what_an_apply_can_not_be_pasted_into_is_named(plant: Trial, photo: str, vector: str) -> None:
+    sampled = done(plant, "sample", seed=1)
+    wide = {"x": 61, "y": 0, "size": 100}
+    for point, field in (
+        ({"image": photo, "photo": {"box": wide}}, "photo.box.x"),
+        ({"inversion": sampled.id, "photo": {}}, "photo"),
+    ):
+        uses: dict[str, Any] = {"vectors": [{"vector": vector}], "inversion_steps": 1}
+        for spec, named in ((point, field), ({"inputs": [{"seed": 1}, point]}, f"inputs.1.{field}")):
+            job = work(plant, "apply", **uses, **spec)
+            assert job.error is not None
+            assert (job.error["code"], job.error["field"]) == ("invalid_input", named)

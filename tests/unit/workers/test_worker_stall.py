@@ -86,6 +86,13 @@ def test_slow_steps_are_no_stall(impatient: Trial) -> None:
     assert impatient.guard.ends == 0
 
 
+def test_many_outputs_written_one_after_the_other_are_no_stall(impatient: Trial) -> None:
+    job = impatient.submit()
+    impatient.take(faulty.saving_many(0.1, outputs=8), lease_s=0.3)
+    assert impatient.get(job).status is Status.SUCCEEDED
+    assert impatient.guard.ends == 0
+
+
 def test_the_guard_is_armed_while_a_job_runs_and_never_after(impatient: Trial) -> None:
     armed: list[float | None] = []
     impatient.submit()

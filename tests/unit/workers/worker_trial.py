@@ -57,8 +57,18 @@ class Trial:
     def get(self, job: Job) -> Job:
         return self.stores.jobs.get("local", job.id)
 
-    def take(self, recipe: AnyRecipe, *, lease_s: float = 5.0, checkpoint_s: float = 60.0) -> Job | None:
+    def take(
+        self,
+        recipe: AnyRecipe | Callable[[str], AnyRecipe],
+        *,
+        lease_s: float = 5.0,
+        checkpoint_s: float = 60.0,
+        queue: str = "gpu",
+    ) -> Job | None:
+        """recipe: for whatever kind is claimed, or which one has each kind."""
         recipe_for: Callable[[str], AnyRecipe] = lambda kind: recipe  # noqa: E731
+        if callable(recipe):
+            recipe_for = recipe
         bench = Bench(
             stores=self.stores,
             recipe_for=recipe_for,
@@ -72,4 +82,4 @@ class Trial:
             stall_limits_s=stall_limits_s(self.settings),
             guard=self.guard,
         )
-        return take("gpu", bench)
+        return take(queue, bench)

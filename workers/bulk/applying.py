@@ -1,0 +1,133 @@
+"""apply, for a chunk's items: vectors at the batch's strengths, or at an item's own."""
+
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from gpu_ops.apply import Applied, Plan
+from gpu_ops.many.applying import Applying, ApplyTask, Drawing
+from gpu_ops.picture import Picture
+from gpu_ops.refine import View
+from gpu_ops.vectors import Use, combine
+from storage.masks import encode_mask
+from storage.pictures import encode_png
+from storage.plain import plain
+from storage.results import digest_of
+from storage.vector_specs import ApplySpec
+from workers.bulk.codes import Code, Codes
+from workers.bulk.operation import Event, Events, Files, Made, Stepped, fault_of, run_many
+from workers.bulk.pieces import Piece
+from workers.recipes.apply import Chosen
+
+VERSION = 1
+"""Counted up whenever the same item, model and settings would give another result than before."""
+MOST = 64
+Shown = View | Applied
+
+
+@dataclass(frozen=True)
+class ApplyMany:
+    """The Operation of `apply`. settings: what of the spec its results depend on."""
+
+    codes: Codes
+    spec: ApplySpec
+    chosen: tuple[Chosen, ...]
+    q_edit: tuple[int, ...]
+    work: Applying | Drawing
+    settings: Mapping[str, Any]
+
+    def digest_of(self, item: Mapping[str, Any], picture: Picture | None) -> str:
+        return digest_of(
+            {
+                "kind": "apply",
+                "version": VERSION,
+                "code": source_of(self.codes, item, picture),
+                "model": self.codes.model.digest,
+                "settings": self.settings,
+                "strengths": self._strengths(item),
+            }
+        )
+
+    def run(self, pieces: Iterator[Piece]) -> Events:
+        codes = yield from self.codes.find(pieces, serving=True)
+        shown: dict[int, dict[int, Shown]] = {piece.index: {} for piece, _ in codes}
+        by_index = {piece.index: (piece, code) for piece, code in codes}
+        most = self.codes.attempt.tensor_batch(MOST)
+        for event in run_many(self._name, self.work, self._tasks(codes), most):
+            match event:
+                case Stepped():
+                    yield event
+                case (index, _), Exception() as error:
+                    if shown.pop(index, None) is not None:
+                        yield fault_of(index, error)
+                case (index, column), result:
+                    if index in shown:
+                        shown[index][column] = result
+                        yield from self._whole(*by_index[index], shown)
+
+    @property
+    def _name(self) -> tuple[str, ...]:
+        return "apply", type(self.work).__name__, self.codes.model.digest
+
+    def _tasks(self, codes: list[tuple[Piece, Code]]) -> Iterator[tuple[tuple[int, int], ApplyTask]]:
+        for piece, code in codes:
+            strengths = self._strengths(piece.item)
+            for column, factor in enumerate(self.spec.sweep):
+                uses = [
+                    Use(each.delta_w, factor * strengths[each.vector.id], each.vector.id)
+                    for each in self.chosen
+                ]
+                task = ApplyTask(code.w_plus, combine(uses, code.w_plus), self.q_edit)
+                yield (piece.index, column), task
+
+    def _strengths(self, item: Mapping[str, Any]) -> dict[str, float]:
+        given = item.get("strengths", {})
+        return {each.vector.id: given.get(each.vector.id, each.strength) for each in self.chosen}
+
+    def _whole(
+        self, piece: Piece, code: Code, shown: dict[int, dict[int, Shown]]
+    ) -> Generator[Event, None, None]:
+        """An item's result, once all its columns are there."""
+        columns = shown[piece.index]
+        if len(columns) == len(self.spec.sweep):
+            del shown[piece.index]
+            figures = {"strengths": self._strengths(piece.item), "sweep": list(self.spec.sweep)}
+            figures |= _inversion(code) | _told(columns)
+            encode = partial(self._encoded, columns)
+            yield Made(piece.index, piece.digest, encode, plain(figures), code.needs)
+
+    def _encoded(self, columns: Mapping[int, Shown]) -> Files:
+        files = {}
+        for column, shown in sorted(columns.items()):
+            picture, mask = _pixels(shown)
+            files[f"picture_{column:02d}.png"] = encode_png(picture)
+            files[f"mask_{column:02d}.png"] = encode_mask(mask, self.codes.model.parts)
+        return files
+
+
+def _pixels(shown: Shown) -> tuple[Picture, Picture]:
+    return (shown.pictures[0], shown.masks[0]) if isinstance(shown, View) else (shown.picture, shown.mask)
+
+
+def _told(columns: Mapping[int, Shown]) -> dict[str, Any]:
+    told = [
+        {"mode": each.way, "why": each.why, "steps": each.steps, **each.figures}
+        for _, each in sorted(columns.items())
+        if isinstance(each, Applied)
+    ]
+    return {"applied": told} if told else {}
+
+
+def _inversion(code: Code) -> dict[str, Any]:
+    return {"inversion": dict(code.facts)} if code.facts else {}
+
+
+def source_of(codes: Codes, item: Mapping[str, Any], picture: Picture | None) -> list[Any] | str:
+    """What an item's code depends on."""
+    return ["seed", item["seed"], codes.truncation_psi] if picture is None else codes.digest_of(picture)
+
+
+def work_of(codes: Codes, plan: Plan) -> Applying | Drawing:
+    """One forward pass for the vectors alone; else what may have to optimise."""
+    return Drawing(codes.bundle) if plan.mode == "vector" else Applying(codes.bundle, plan)
