@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, model_validator
 
+from storage.import_specs import ImportModelSpec
 from storage.inversion_specs import Box, Inverting, Photo
 from storage.mask_specs import Copy as Copy
 from storage.mask_specs import Grow as Grow
@@ -104,7 +105,8 @@ JobSpec = Annotated[
     | SuggestAnnotationsSpec
     | TrainGeneratorSpec
     | TrainEncoderSpec
-    | EvaluateSpec,
+    | EvaluateSpec
+    | ImportModelSpec,
     Field(discriminator="kind"),
 ]
 Kind = Literal[
@@ -118,5 +120,6 @@ Kind = Literal[
     "train_generator",
     "train_encoder",
     "evaluate",
+    "import_model",
 ]
 JOB_SPEC: TypeAdapter[JobSpec] = TypeAdapter(JobSpec)

@@ -5,6 +5,7 @@ from workers.recipes import (
     apply,
     edit,
     evaluate,
+    import_model,
     invert,
     learn_vector,
     sample,
@@ -25,4 +26,5 @@ RECIPES: dict[str, AnyRecipe] = {
     "train_generator": train_generator.RECIPE,
     "train_encoder": train_encoder.RECIPE,
     "evaluate": evaluate.RECIPE,
+    "import_model": import_model.RECIPE,
 }
