@@ -3,8 +3,8 @@
 from api.submit_vectors import named_vector
 from storage.dataset_specs import MOST_SHARDS, GenerateDatasetSpec
 from storage.errors import InvalidInput
+from storage.library_records import Model
 from storage.masks import resolve_parts
-from storage.records import Model
 from storage.stores import Stores
 
 

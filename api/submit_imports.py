@@ -3,7 +3,7 @@
 from api.named import named_file
 from storage.errors import InvalidInput
 from storage.import_specs import ImportModelSpec
-from storage.records import Model
+from storage.library_records import Model
 from storage.specs import JobSpec
 from storage.stores import Stores
 

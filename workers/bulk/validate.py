@@ -22,8 +22,8 @@ from gpu_ops.progress import Progress, State, Steps
 from storage.batch_records import Batch, Chunk
 from storage.batch_specs import BatchSpec, read_batch_spec
 from storage.errors import EditqError
+from storage.library_records import Kept
 from storage.manifests import Entry, Refused
-from storage.records import Kept
 from storage.settings import Settings
 from storage.stores import Stores
 from workers.attempt import Attempt, Saved

@@ -19,8 +19,8 @@ from gpu_ops.vectors import Use, compose
 from storage.annotations import default_min_piece_px
 from storage.dataset_specs import GenerateDatasetSpec, StrengthRange
 from storage.errors import InvalidInput
+from storage.library_records import Model, Vector
 from storage.masks import resolve_parts
-from storage.records import Model, Vector
 from storage.version import code_version
 from workers.attempt import Attempt
 from workers.datasets.choose import Range, draw_strengths, stratum_of

@@ -17,8 +17,9 @@ from gpu_ops.picture import Picture
 from gpu_ops.progress import Progress, State, Steps
 from storage.annotations import UNLABELLED, colour
 from storage.import_specs import ImportModelSpec
+from storage.library_records import Kept, Model, Part, Vector
 from storage.plain import plain
-from storage.records import Kept, Model, ObjectRef, Part, Vector, new_id
+from storage.records import ObjectRef, new_id
 from storage.vector_files import DELTA_W, VECTOR_MEDIA_TYPE, write_vector
 from storage.version import code_version
 from workers.attempt import Attempt, Saved
