@@ -12,7 +12,8 @@ from storage.records import Model, Part
 from storage.training_specs import TrainSegmenterSpec
 
 TRAININGS = frozenset({"train_generator", "train_segmenter", "train_encoder"})
-WITHOUT_SEGMENTER = TRAININGS | {"sample", "invert", "suggest_annotations", "evaluate"}
+IMPORTS = frozenset({"import_model"})
+WITHOUT_SEGMENTER = TRAININGS | IMPORTS | {"sample", "invert", "suggest_annotations", "evaluate"}
 """Kinds of jobs that a model serves before it has had annotations."""
 UNLABELLED = Part(0, "unlabelled", (0, 0, 0))
 """The one part of such a model."""

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from gpu_ops.bundle import Bundle
 
 SMALL_PX = 64
-NOT_WEIGHTS = frozenset({"preview", "card"})
+KEPT_ENCODER = "kept_encoder"  # another project's, which nothing here can run
+NOT_WEIGHTS = frozenset({"preview", "card", KEPT_ENCODER})
 OBJECT_PREFIX = "objects:"
 NO_WEIGHTS = "The {} weights that this worker is configured with are not there."
 log = logging.getLogger(__name__)

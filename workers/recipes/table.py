@@ -8,6 +8,7 @@ from workers.recipes import (
     edit,
     evaluate,
     generate_dataset,
+    import_model,
     invert,
     learn_vector,
     sample,
@@ -30,4 +31,5 @@ RECIPES: dict[str, AnyRecipe] = {
     "evaluate": evaluate.RECIPE,
     CHUNK: operations.RECIPE,
     "generate_dataset": generate_dataset.RECIPE,
+    "import_model": import_model.RECIPE,
 }

@@ -176,7 +176,7 @@ def test_a_dry_run_counts_and_estimates_from_measured_speed(plant: Trial) -> Non
     do(plant, INVERT, inputs)
     estimate = do(plant, INVERT, inputs, dry_run=True).result["estimate"]
     assert estimate["measured_items"] == 1
-    assert estimate["device_s"] > 0
+    assert estimate["device_s_per_item"] > 0
 
 
 def test_a_chunk_that_is_done_again_does_only_what_is_left(plant: Trial) -> None:
