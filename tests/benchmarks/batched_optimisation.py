@@ -2,11 +2,11 @@
 
     python tests/benchmarks/batched_optimisation.py [--items 8] [--steps 20] [--threads 1] [--repeats 1]
 
-On the bundled model `cars` and its own samples: inversion, edit (wheels moved by three pixels) and drawing with
-a vector. In each repeat both ways are timed in turn, preparation and scores included, and the faster time of
-each counts: wall time, and the process's CPU time, which other load on the machine disturbs less. Results differ
-since float32 rounds otherwise for another N, which Adam carries on from step to step: so losses and PSNR are
-told as well.
+On the bundled model `cars` and its own samples: inversion, edit (wheels moved by three pixels), and drawing
+with a vector. In each repeat both ways are timed in turn, preparation and scores included, and the faster
+time of each counts: wall time, and the process's CPU time, which other load disturbs less. Results differ
+since float32 rounds otherwise for another N, which Adam carries on from step to step: so losses and PSNR
+are told as well.
 """
 
 import argparse
