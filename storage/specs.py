@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from storage.import_specs import ImportModelSpec
+from storage.import_specs import ImportIdentitySpec, ImportModelSpec
 from storage.inversion_specs import Box, Inverting, Photo
 from storage.mask_specs import Copy as Copy
 from storage.mask_specs import Grow as Grow
@@ -106,7 +106,8 @@ JobSpec = Annotated[
     | TrainGeneratorSpec
     | TrainEncoderSpec
     | EvaluateSpec
-    | ImportModelSpec,
+    | ImportModelSpec
+    | ImportIdentitySpec,
     Field(discriminator="kind"),
 ]
 Kind = Literal[
@@ -121,5 +122,6 @@ Kind = Literal[
     "train_encoder",
     "evaluate",
     "import_model",
+    "import_identity",
 ]
 JOB_SPEC: TypeAdapter[JobSpec] = TypeAdapter(JobSpec)

@@ -5,6 +5,7 @@ from workers.recipes import (
     apply,
     edit,
     evaluate,
+    import_identity,
     import_model,
     invert,
     learn_vector,
@@ -27,4 +28,5 @@ RECIPES: dict[str, AnyRecipe] = {
     "train_encoder": train_encoder.RECIPE,
     "evaluate": evaluate.RECIPE,
     "import_model": import_model.RECIPE,
+    "import_identity": import_identity.RECIPE,
 }
