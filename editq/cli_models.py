@@ -79,6 +79,42 @@ def import_(
         desk.console.print(escape(f"samples, as they are drawn here: {preview}"), highlight=False)
 
 
+def _three(_context: click.Context, _parameter: click.Parameter, text: str) -> list[float]:
+    try:
+        red, green, blue = (float(number) for number in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{text}: give three numbers with commas between") from None
+    return [red, green, blue]
+
+
+@models.command("import-identity")
+@click.argument("model")
+@click.argument("file", type=FILE, metavar="FILE")
+@click.option("--name", help="The model that is left; by default MODEL, as one of your own.")
+@click.option(
+    "--size", "size_px", type=int, default=112, show_default=True, help="Side of the network's input."
+)
+@click.option(
+    "--mean", callback=_three, default="0.5,0.5,0.5", show_default=True, help="Of red, green, blue."
+)
+@click.option("--std", callback=_three, default="0.5,0.5,0.5", show_default=True, help="Of red, green, blue.")
+@click.option("--bgr", is_flag=True, help="The network takes blue first.")
+@click.option("--crop", type=float, default=1.0, show_default=True, help="What it sees: the central square.")
+@click.option("--sha256", help="Of the FILE that you mean: another one is refused.")
+@asks_service
+def import_identity(
+    desk: Desk, model: str, file: Path, name: str | None, bgr: bool, sha256: str | None, **sight: Any
+) -> None:
+    """Give MODEL your own identity network, an ONNX file: its edits then keep who a picture shows.
+
+    The network sees (value - mean) / std of values from 0 to 1. Nothing in the file is executed.
+    """
+    (kept,) = upload_all(desk.client, desk.console, (file,))
+    spec: JSON = {"kind": "import_identity", "model": model, "file": kept["id"], **sight}
+    spec |= {"sha256": sha256 or kept["sha256"], "channels": "bgr" if bgr else "rgb"}
+    run_job(desk, spec | ({"name": name} if name else {}))
+
+
 def _by_role(
     files: Iterable[Path],
     classifiers: Iterable[Path],

@@ -12,7 +12,7 @@ from storage.masks import Mask, check_mask
 from storage.training_specs import TrainSegmenterSpec
 
 TRAININGS = frozenset({"train_generator", "train_segmenter", "train_encoder"})
-IMPORTS = frozenset({"import_model"})
+IMPORTS = frozenset({"import_model", "import_identity"})
 WITHOUT_SEGMENTER = TRAININGS | IMPORTS | {"sample", "invert", "suggest_annotations", "evaluate"}
 """Kinds of jobs that a model serves before it has had annotations."""
 UNLABELLED = Part(0, "unlabelled", (0, 0, 0))

@@ -62,3 +62,31 @@ class ImportModelSpec(Spec):
             if not members or not set(members) <= set(self.parts) or name in self.parts:
                 raise ValueError(f"groups need parts: {name} must stand for some, and be none itself")
         return self
+
+
+class ImportIdentitySpec(Spec):
+    """Give a model your own identity network, for the identity loss of its edits.
+
+    The file is ONNX: one input [N, 3, size_px, size_px], one output, the embedding. It is converted, and
+    nothing in it is executed. Leaves a model with all that `model` has and this network; vectors of `model`
+    fit it.
+    """
+
+    kind: Literal["import_identity"] = "import_identity"
+    model: ModelName = Field(default="faces", description="The model that the network is added to.")
+    name: SavedName | None = Field(default=None, description="By default the name of `model`.")
+    file: Identifier = Field(description="Id of an uploaded file.")
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = Field(
+        description="Of the file that you mean: another one is refused."
+    )
+    size_px: Annotated[int, Field(ge=8, le=512)] = Field(default=112, description="Side of its input.")
+    mean: Annotated[tuple[float, ...], Field(min_length=3, max_length=3)] = Field(
+        default=(0.5, 0.5, 0.5), description="Of red, green and blue, from 0 to 1: taken away from a picture."
+    )
+    std: Annotated[tuple[Annotated[float, Field(gt=0, le=1000)], ...], Field(min_length=3, max_length=3)] = (
+        Field(default=(0.5, 0.5, 0.5), description="What the rest is divided by.")
+    )
+    channels: Literal["rgb", "bgr"] = Field(default="rgb", description="In which order it takes them.")
+    crop: Annotated[float, Field(ge=0.1, le=1)] = Field(
+        default=1.0, description="Side of the central square that it sees, as a share of the picture's."
+    )

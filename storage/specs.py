@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter, model_validator
 
 from storage.dataset_specs import GenerateDatasetSpec
-from storage.import_specs import ImportModelSpec
+from storage.import_specs import ImportIdentitySpec, ImportModelSpec
 from storage.inversion_specs import Box, Inverting, Photo
 from storage.mask_specs import Copy as Copy
 from storage.mask_specs import Grow as Grow
@@ -108,7 +108,8 @@ JobSpec = Annotated[
     | TrainEncoderSpec
     | EvaluateSpec
     | GenerateDatasetSpec
-    | ImportModelSpec,
+    | ImportModelSpec
+    | ImportIdentitySpec,
     Field(discriminator="kind"),
 ]
 Kind = Literal[
@@ -124,5 +125,6 @@ Kind = Literal[
     "evaluate",
     "generate_dataset",
     "import_model",
+    "import_identity",
 ]
 JOB_SPEC: TypeAdapter[JobSpec] = TypeAdapter(JobSpec)

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gpu_ops.identity import Identity, IdentityConfig
+from gpu_ops.identity import Embedder, Identity, IdentityConfig
 from gpu_ops.picture import Picture, to_tensor
 from gpu_ops.progress import State, Steps
 from gpu_ops.training.reader_command import Reader, train_and_score
@@ -110,7 +110,7 @@ def numbered(scenes: Path) -> People:
 
 
 @torch.no_grad()
-def embedded(identity: Identity, pictures: Picture) -> torch.Tensor:
+def embedded(identity: Embedder, pictures: Picture) -> torch.Tensor:
     """Unit vectors [n, E] of pictures uint8 [n, H, W, 3]."""
     chunks = [pictures[start : start + CHUNK] for start in range(0, len(pictures), CHUNK)]
     return torch.cat([identity.embed(to_tensor(chunk)) for chunk in chunks])

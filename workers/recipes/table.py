@@ -8,6 +8,7 @@ from workers.recipes import (
     edit,
     evaluate,
     generate_dataset,
+    import_identity,
     import_model,
     invert,
     learn_vector,
@@ -32,4 +33,5 @@ RECIPES: dict[str, AnyRecipe] = {
     CHUNK: operations.RECIPE,
     "generate_dataset": generate_dataset.RECIPE,
     "import_model": import_model.RECIPE,
+    "import_identity": import_identity.RECIPE,
 }

@@ -1,6 +1,7 @@
 """Submitting imports: what they name is checked before a row is written."""
 
 import dataclasses
+import hashlib
 from typing import Any
 
 import pytest
@@ -78,3 +79,34 @@ def test_a_model_without_a_backbone_has_none_to_give(
     trial.stores.library.put_model(model)
     problem = client.post("/v1/jobs", json=spec(files, model="bare")).get_json()
     assert (problem["code"], problem["field"]) == ("invalid_input", "model")
+
+
+def identity(file: str, data: bytes = b"one", **members: Any) -> dict[str, Any]:
+    sha256 = hashlib.sha256(data).hexdigest()
+    return {"kind": "import_identity", "model": "cars", "file": file, "sha256": sha256, **members}
+
+
+def test_an_identity_network_is_accepted_with_its_digest(client: FlaskClient, files: list[str]) -> None:
+    answer = client.post("/v1/jobs", json=identity(files[0], mean=[0.4, 0.5, 0.6], channels="bgr"))
+    assert answer.status_code == 202, answer.get_json()
+    assert answer.get_json()["spec"]["size_px"] == 112
+
+
+@pytest.mark.parametrize(
+    ("members", "code", "field"),
+    [
+        ({"sha256": "0" * 64}, "digest_mismatch", "sha256"),
+        ({"sha256": None}, "invalid_input", "sha256"),
+        ({"file": NOBODY}, "file_not_found", "file"),
+        ({"mean": [0.5, 0.5]}, "invalid_input", "mean"),
+        ({"std": [0.5, 0.5, 0]}, "invalid_input", "std.2"),
+        ({"size_px": 4096}, "invalid_input", "size_px"),
+        ({"channels": "cmy"}, "invalid_input", "channels"),
+        ({"crop": 0}, "invalid_input", "crop"),
+    ],
+)
+def test_what_is_wrong_with_an_identity_network_is_named(
+    client: FlaskClient, files: list[str], members: dict[str, Any], code: str, field: str
+) -> None:
+    problem = client.post("/v1/jobs", json=identity(files[0]) | members).get_json()
+    assert (problem["code"], problem["field"]) == (code, field), problem
