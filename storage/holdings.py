@@ -16,7 +16,7 @@ class Library(Protocol):
     def get_image(self, tenant_id: str, image_id: str) -> Image: ...
     def list_images(self, tenant_id: str, *, limit: int = 50, cursor: str | None = None) -> Page[Image]: ...
     def delete_image(self, tenant_id: str, image_id: str) -> Image:
-        """Raises ImageInUse while a queued or running job names it."""
+        """Raises ImageInUse while a queued or running job names it, or pastes into it by its inversion."""
 
     def names_object(self, key: str) -> bool:
         """Whether an image record names this object: ask after delete_image, before deleting the object."""

@@ -11,7 +11,7 @@ from storage.errors import ImageInUse, ImageNotFound, ModelNotFound
 from storage.marks import unmark
 from storage.plain import plain, ref_to_dict, refs_from_dict, refs_to_dict
 from storage.records import SYSTEM_TENANT, Image, Model, ObjectRef, Page, Part
-from storage.rows import open_job_naming
+from storage.rows import open_job_naming, open_job_pasting_into
 from storage.tables import IMAGES, MODELS
 from storage.vectors import SqlVectors
 
@@ -47,6 +47,7 @@ class SqlLibrary(SqlVectors):
                 connection.execute(select(IMAGES).where(mine).with_for_update()).one_or_none(), image_id
             )
             job_id = open_job_naming(connection, image_id, tenant_id)
+            job_id = job_id or open_job_pasting_into(connection, image_id, tenant_id)
             if job_id is not None:
                 raise ImageInUse(f"Job {job_id} has not ended and needs this image.")
             connection.execute(delete(IMAGES).where(mine))

@@ -49,6 +49,7 @@ class MemoryLibrary(MemoryVectors):
         with self.lock:
             self.get_image(tenant_id, image_id)
             job_id = self._jobs.open_job_naming(image_id, tenant_id)
+            job_id = job_id or self._jobs.open_job_pasting_into(image_id, tenant_id)
             if job_id is not None:
                 raise ImageInUse(f"Job {job_id} has not ended and needs this image.")
             return self.images.pop(image_id)

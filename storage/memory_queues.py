@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from storage.photographs import pasted_from
 from storage.plain import plain
 from storage.records import GPU_QUEUE, NOTHING_KEPT, Delivery, Event, Job, Kept, Priority, Queue, Status
 
@@ -104,6 +105,17 @@ class MemoryQueues:
                 mine = tenant_id in (None, row.job.tenant_id) and not row.job.status.ended
                 if mine and thing_id in json.dumps(row.job.spec):
                     return row.job.id
+        return None
+
+    def open_job_pasting_into(self, image_id: str, tenant_id: str) -> str | None:
+        """A job that has not ended and pastes into this picture, which the inversion it starts from is of."""
+        with self.lock:
+            jobs = [row.job for row in self.rows.values() if row.job.tenant_id == tenant_id]
+            of_image = [job for job in jobs if job.kind == "invert" and job.spec.get("image") == image_id]
+            inversions = {job.id for job in of_image}
+            for job in jobs:
+                if not job.status.ended and inversions & pasted_from(job.spec):
+                    return job.id
         return None
 
     def _queue(self, name: str) -> Queue:

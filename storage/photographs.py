@@ -1,6 +1,8 @@
 """Full-resolution originals: which one a job's code is of, and whether a box lies within a picture."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from storage.errors import InvalidInput
 from storage.inversion_specs import Box
@@ -65,6 +67,14 @@ def check_pasted(spec: EditSpec | ApplyPoint, tenant_id: str, stores: Stores, fi
                 expected="no box, or an image in place of the inversion",
             )
         original_of(stores.jobs.get(tenant_id, spec.inversion), stores.library, field)
+
+
+def pasted_from(spec: Mapping[str, Any]) -> frozenset[str]:
+    """Of a job's spec as its row has it: the inversions into whose photographs it pastes."""
+    points = [spec, *spec.get("inputs", ())]
+    return frozenset(
+        point["inversion"] for point in points if point.get("photo") is not None and point.get("inversion")
+    )
 
 
 def original_of(job: Job, library: Library, field: str = "photo") -> Original:

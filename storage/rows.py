@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from storage.deliveries import delivery_of
 from storage.errors import JobNotFound, LeaseLost
+from storage.photographs import pasted_from
 from storage.plain import ref_from_dict
 from storage.records import Claim, Event, Job, Priority, Status
 from storage.tables import DELIVERIES, EVENTS, JOBS
@@ -62,6 +63,19 @@ def open_job_naming(connection: Connection, thing_id: str, tenant_id: str | None
     if tenant_id is not None:
         query = query.where(JOBS.c.tenant_id == tenant_id)
     return connection.execute(query.limit(1)).scalar_one_or_none()
+
+
+def open_job_pasting_into(connection: Connection, image_id: str, tenant_id: str) -> str | None:
+    """A job that has not ended and pastes into this picture, which the inversion it starts from is of."""
+    of_image = and_(JOBS.c.kind == "invert", JOBS.c.spec["image"].as_string() == image_id)
+    inversions = set(
+        connection.execute(select(JOBS.c.id).where(of_image, JOBS.c.tenant_id == tenant_id)).scalars()
+    )
+    if not inversions:
+        return None
+    pasting = and_(JOBS.c.status.in_(_OPEN), JOBS.c.kind.in_(("edit", "apply")))
+    query = select(JOBS.c.id, JOBS.c.spec).where(pasting, JOBS.c.tenant_id == tenant_id)
+    return next((row.id for row in connection.execute(query) if inversions & pasted_from(row.spec)), None)
 
 
 def job_of(row: Row[Any]) -> Job:

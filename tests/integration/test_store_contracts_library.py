@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import threading
 import time
+from typing import Any
 
 import pytest
 from job_steps import ERROR, REF, claimed
@@ -84,6 +85,26 @@ def test_an_image_that_an_open_job_names_stays(library: Library, jobs: Jobs, mem
     assert claim in caught.value.detail
     assert library.get_image("local", kept.id) == kept
     jobs.request_cancel("local", claim)
+    library.delete_image("local", kept.id)
+
+
+@pytest.mark.parametrize("listed", [False, True], ids=["edit", "apply"])
+def test_an_image_that_an_open_job_pastes_into_stays(library: Library, jobs: Jobs, listed: bool) -> None:
+    """It names an inversion, and that one the image."""
+    kept, other = library.add_image(image()), library.add_image(image())
+    inversion = jobs.add("local", "invert", {"image": kept.id})
+    jobs.add("somebody", "invert", {"image": other.id})
+    jobs.request_cancel("local", inversion.id)
+    jobs.add("local", "edit", {"inversion": inversion.id, "photo": None})
+    jobs.add("local", "apply", {"inputs": [{"inversion": inversion.id, "photo": None}], "photo": None})
+    library.delete_image("local", other.id)
+    pasting: dict[str, Any] = {"inversion": inversion.id, "photo": {"paste": "auto"}}
+    spec = {"inputs": [{"seed": 1, "photo": None}, pasting], "photo": None} if listed else pasting
+    waiting = jobs.add("local", "apply" if listed else "edit", spec)
+    with pytest.raises(ImageInUse) as caught:
+        library.delete_image("local", kept.id)
+    assert waiting.id in caught.value.detail
+    jobs.request_cancel("local", waiting.id)
     library.delete_image("local", kept.id)
 
 

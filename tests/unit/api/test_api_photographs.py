@@ -78,9 +78,13 @@ def inverted(client: FlaskClient, trial: Trial) -> Job:
 
 def test_an_inversion_s_photograph_must_be_there_still(client: FlaskClient, trial: Trial) -> None:
     inversion = inverted(client, trial)
-    body = EDIT | {"inversion": inversion.id, "photo": {}}
-    assert client.post("/v1/jobs", json=body).status_code == 202
-    trial.stores.library.delete_image("local", inversion.spec["image"])
+    body, image = EDIT | {"inversion": inversion.id, "photo": {}}, f"/v1/images/{inversion.spec['image']}"
+    waiting = client.post("/v1/jobs", json=body)
+    assert waiting.status_code == 202
+    held = client.delete(image)
+    assert (held.status_code, held.get_json()["code"]) == (409, "image_in_use")
+    client.post(f"/v1/jobs/{waiting.get_json()['id']}/cancel")
+    assert client.delete(image).status_code == 204
     assert refused(client, trial, body) == (404, "image_not_found", "photo")
     assert client.post("/v1/jobs", json=EDIT | {"inversion": inversion.id}).status_code == 202
 
