@@ -12,10 +12,11 @@ from api.submit_training import check_training
 from api.submit_vectors import check_vectors
 from storage.annotations import check_annotated
 from storage.errors import MaskUnchanged
+from storage.library_records import Model
 from storage.mask_operations import apply_operations, check_operations, copied_masks
 from storage.masks import Mask, resolve_parts
 from storage.photographs import check_box
-from storage.records import Job, Model
+from storage.records import Job
 from storage.specs import EditSpec, InvertSpec, JobSpec
 from storage.stores import Stores
 from storage.vector_specs import ApplySpec, LearnVectorSpec

@@ -4,7 +4,7 @@ from api.errors import about
 from api.named import decoded, named_image
 from storage.annotations import fitted, parts_of
 from storage.errors import InvalidInput
-from storage.records import Model
+from storage.library_records import Model
 from storage.specs import JobSpec
 from storage.stores import Stores
 from storage.training_specs import EvaluateSpec, TrainEncoderSpec, TrainGeneratorSpec, TrainSegmenterSpec

@@ -7,8 +7,8 @@ import numpy as np
 from scipy import ndimage
 
 from storage.errors import InvalidInput, MaskMismatch, ModelIncomplete
+from storage.library_records import Model, Part
 from storage.masks import Mask, check_mask
-from storage.records import Model, Part
 from storage.training_specs import TrainSegmenterSpec
 
 TRAININGS = frozenset({"train_generator", "train_segmenter", "train_encoder"})

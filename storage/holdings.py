@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Protocol
 
-from storage.records import Image, Inversion, Model, Page, Vector
+from storage.library_records import Inversion, Model, Vector
+from storage.records import Image, Page
 
 
 class Library(Protocol):

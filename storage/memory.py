@@ -12,12 +12,13 @@ from typing import Any, BinaryIO
 
 from storage.errors import ImageInUse, ImageNotFound, ModelNotFound, OutputNotFound
 from storage.library import storable, visible_models
+from storage.library_records import Model
 from storage.listening import Listener
 from storage.memory_jobs import MemoryJobs, page_of_all
 from storage.memory_vectors import MemoryVectors
 from storage.objects import CHUNK_BYTES, checked_key, checked_prefix, chunks_of, verified
 from storage.plain import plain
-from storage.records import Image, Model, ObjectRef, Page
+from storage.records import Image, ObjectRef, Page
 from storage.stores import Stores
 
 

@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from storage.holdings import Library as Library
+from storage.library_records import NOTHING_KEPT, Kept
 from storage.listening import Listener
 from storage.records import (
     GPU_QUEUE,
-    NOTHING_KEPT,
     Claim,
     Count,
     Event,
     IdempotencyKey,
     Job,
-    Kept,
     ObjectRef,
     Page,
     Priority,

@@ -21,8 +21,9 @@ from storage.errors import (
     OutOfMemory,
     OutputNotFound,
 )
+from storage.library_records import Model
 from storage.objects import UNKNOWN_BYTES
-from storage.records import Model, ObjectRef
+from storage.records import ObjectRef
 from storage.settings import Settings
 from storage.stores import Objects
 

@@ -2,6 +2,7 @@
 
 from alembic import context
 
+import storage.library_tables  # noqa: F401  its tables are in METADATA too
 from storage.tables import METADATA
 
 context.configure(

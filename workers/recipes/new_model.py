@@ -11,8 +11,9 @@ from torch import nn
 from gpu_ops.network_file import save_network
 from gpu_ops.stylegan2.files import save_generator
 from gpu_ops.stylegan2.generator import Generator
+from storage.library_records import Model, Part
 from storage.plain import plain
-from storage.records import Model, ObjectRef, Part, new_id
+from storage.records import ObjectRef, new_id
 from storage.version import code_version
 from workers.attempt import Attempt
 from workers.recipes.outputs import TENSORS

@@ -8,8 +8,9 @@ from PIL import Image as Pillow
 from safetensors.torch import load, save
 from worker_trial import Trial
 
+from storage.library_records import Vector
 from storage.objects import image_key, vector_key
-from storage.records import Image, Job, Vector, new_id
+from storage.records import Image, Job, new_id
 from workers.bench import recipe_for
 
 RELABEL = [{"op": "relabel", "part": "rim", "into": "tyre"}]
