@@ -14,6 +14,7 @@ from gpu_ops.picture import Picture, to_uint8
 from gpu_ops.progress import State, Steps
 from gpu_ops.sample import seeded_code
 from gpu_ops.segmenter import Segmenter
+from gpu_ops.stages import resumed, stage
 from gpu_ops.training.annotate import invert_all
 from gpu_ops.training.segmenter import folds, segmenter_for, train_segmenter
 from gpu_ops.training.tensors import network_state, restore_network
@@ -27,7 +28,6 @@ from workers.recipe import Recipe
 from workers.recipes.inputs import find_model, read_picture
 from workers.recipes.new_model import files_of, new_model, put_network
 from workers.recipes.outputs import W_PLUS, Outputs
-from workers.recipes.stages import resumed, stage
 
 INVERT, TRAIN, FOLD, TRAINED, HELD = "invert", "train", "fold", "trained", "held"
 TRAINED_STEPS = "trained_steps"
