@@ -69,22 +69,19 @@ def pairs(names: list[str]) -> Iterator[tuple[str, str]]:
 def _strengths(told: Mapping[str, Any], column: int) -> list[dict[str, Any]]:
     strengths, sweep = told["figures"].get("strengths", {}), told["figures"].get("sweep", [1.0])
     factor = sweep[column] if column < len(sweep) else 1.0
-    return [
-        {"vector": vector, "strength": round(strength * factor, 6)} for vector, strength in strengths.items()
-    ]
+    return [{"vector": name, "strength": round(each * factor, 6)} for name, each in strengths.items()]
 
 
 def _source(told: Mapping[str, Any], model: Model) -> str:
-    """What a picture is of, whatever was done to it: all of one go into one split, also in other data sets."""
+    """What a picture is of, whatever was done to it: all of one go into one split, in every data set."""
     item = told["item"]
     if "seed" in item:
         return f"{model.generator_sha256}:{item['seed']}"
-    return str(next(item[name] for name in ("sha256", "image", "key", "file") if name in item)) + str(
-        item.get("at", "")
-    )
+    named = next(str(item[name]) for name in ("sha256", "image", "key", "file") if name in item)
+    return f"{named}:{item.get('at', 0)}"
 
 
-def about_of(batch: Batch, spec: BatchSpec, model: Model, counts: Mapping[str, int]) -> About:
+def about_of(batch: Batch, model: Model, counts: Mapping[str, int]) -> About:
     """counts: items by what became of them."""
     asked = json.dumps(batch.spec, sort_keys=True)
     failed = {status: count for status, count in counts.items() if status != "succeeded"}

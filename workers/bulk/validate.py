@@ -27,6 +27,7 @@ from storage.manifests import Entry, Refused
 from storage.settings import Settings
 from storage.stores import Stores
 from workers.attempt import Attempt, Saved
+from workers.bulk.labelled import check_size
 from workers.bulk.reading import bucket_of, read_inputs
 from workers.recipe import Recipe
 
@@ -182,6 +183,7 @@ def save(attempt: Attempt, reading: Reading, _result: Reading) -> Saved:
             attempt.put(f"{name}.jsonl", file, LINES)
         reading.candidates.close()
     items = sum(chunk.items for chunk in reading.chunks)
+    check_size(reading.spec, items)
     counts = {"items": items, "invalid": reading.refused, "chunks": len(reading.chunks)}
     facts: dict[str, object] = {**counts, "estimate": estimate(attempt.stores, reading.spec, items)}
     return Saved(attempt.outputs, facts, Kept(chunks=tuple(reading.chunks)))
