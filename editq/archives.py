@@ -9,7 +9,7 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from storage.errors import InvalidInput, Unavailable
 
@@ -66,7 +66,7 @@ def unpack_tar(pieces: Iterator[bytes], folder: Path) -> int:
     draft.mkdir(parents=True)
     stream = _Stream(pieces)
     try:
-        with tarfile.open(fileobj=stream, mode="r|", bufsize=_COPIED_BYTES) as tar:
+        with tarfile.open(fileobj=cast("BinaryIO", stream), mode="r|", bufsize=_COPIED_BYTES) as tar:
             count = 0
             for member in _members(tar):
                 _unpack(tar, member, draft)
@@ -82,7 +82,7 @@ def unpack_tar(pieces: Iterator[bytes], folder: Path) -> int:
 
 def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     while (member := tar.next()) is not None:
-        tar.members = []  # which it would keep, of millions
+        tar.members = []  # type: ignore[attr-defined]  # it would keep them, of millions
         yield member
 
 

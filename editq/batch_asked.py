@@ -40,7 +40,7 @@ def spec_of(client: Client, asked: Mapping[str, Any]) -> JSON:
             spec = {"kind": "invert", **model}
         case _:
             spec = {**_object(asked["spec_file"]), **model}
-    return spec | asked["options"]
+    return {**spec, **asked["options"]}
 
 
 def _applied(client: Client, asked: Mapping[str, Any]) -> JSON:

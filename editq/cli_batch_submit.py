@@ -136,8 +136,8 @@ def _folder(desk: Desk, path: Path, names: Path | None) -> JSON:
     for line in left_aside(found):
         click.echo(line, err=True)
     if found.renamed:
-        where = f": {names}" if names else "; --names FILE lists them"
-        click.echo(f"{found.renamed} pictures go by other ids than their paths{where}", err=True)
+        where = f"see {names}" if names else "--names FILE lists them"
+        click.echo(f"pictures whose ids are not their paths: {found.renamed} ({where})", err=True)
     if names is not None:
         with names.open("w") as file:
             for name, was in fitted_names(path):

@@ -80,7 +80,7 @@ def test_a_folder_is_submitted_watched_looked_into_and_fetched(
     names = tmp_path / "names.jsonl"
     said = run("submit", folder, "--invert", "-o", "steps=2", "--names", names, "--watch", status=3)
     assert "left aside: 1 hidden, such as .hidden.png" in said
-    assert "1 pictures go by other ids" in said
+    assert "whose ids are not their paths: 1" in said
     assert json.loads(names.read_text()) == {"id": item_id("a b.png"), "path": "a b.png"}
     batch_id = re.search(r"batch ([0-9a-f]{32}): completed with errors; 2 succeeded, 1 failed", said)[1]  # type: ignore[index]
     assert re.search(rf"{batch_id} +invert +completed with errors +3/3 +bulk", run("list"))
