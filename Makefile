@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest
 CHAOS := PYTHONPATH=tests $(BIN)/python -m chaos
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-all chaos chaos-report check format train-cars train-faces clean distclean
+.PHONY: help install demo up test test-all chaos chaos-report check format train-cars train-faces gallery clean distclean
 
 help: ## list the targets
 	@echo "editq: an asynchronous job queue for semantic image editing"; echo
@@ -52,6 +52,9 @@ train-cars: install ## make the bundled model from nothing in training-out/cars:
 
 train-faces: install ## the same of the second bundled model, in training-out/faces
 	$(BIN)/python -m gpu_ops.training.domain faces training-out/faces
+
+gallery: install ## draw docs/gallery.md and its pictures from the bundled models: some minutes for each
+	$(BIN)/python -m gpu_ops.gallery
 
 clean: ## remove caches and the demo's pictures; keeps .venv and the data in .editq
 	rm -rf demo-out bench-out build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -31,6 +31,11 @@ def replay(key: IdempotencyKey | None) -> Response | None:
 
 def accept(spec: JobSpec, key: IdempotencyKey | None, *, retry_of: str | None = None) -> Response:
     """202 once the job is safely queued. Raises what is wrong with it; nothing is left behind then."""
+    return _accepted(add(spec, key, retry_of=retry_of))
+
+
+def add(spec: JobSpec, key: IdempotencyKey | None, *, retry_of: str | None = None) -> Job:
+    """The job, safely queued and rung for; under a key that is known the job of that key."""
     check_options(spec.options, service().settings)
     check_spec(spec, tenant_id(), stores())
     with _about_key():
@@ -44,7 +49,7 @@ def accept(spec: JobSpec, key: IdempotencyKey | None, *, retry_of: str | None = 
             idempotency=key,
         )
     service().ring(job.queue, job.id)
-    return _accepted(job)
+    return job
 
 
 @contextmanager

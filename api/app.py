@@ -21,6 +21,7 @@ from api.health import health
 from api.history import history
 from api.images import images
 from api.job_actions import job_actions
+from api.job_filters import job_filters
 from api.jobs import jobs
 from api.log import register_log
 from api.models import models
@@ -40,7 +41,7 @@ from workers.queue import Ring
 DOCS = "/docs"
 NAME = re.compile(r"[A-Za-z0-9_.:@-]{1,200}")  # workers are called by host and process: pc:412:gpu
 RESOURCES = (
-    *(images, files, models, vectors, jobs, job_actions, history, deliveries, batches, results),
+    *(images, files, models, vectors, jobs, job_actions, job_filters, history, deliveries, batches, results),
     *(queues, workers, error_catalogue, health),
 )
 WAITING_REQUESTS = 16  # gunicorn_conf.py sets it by the number of threads

@@ -144,18 +144,19 @@ def watch_batch(path: BatchPath) -> Response:
     "/<batch_id>/files/<role>",
     operation_id="getBatchFile",
     responses={
-        200: {"description": "JSON Lines.", "content": {"application/jsonl": _BYTES}},
+        200: {"description": "JSON Lines, or a file.", "content": {"application/jsonl": _BYTES}},
         **responses(404),
     },
 )
 def get_file(path: BatchFilePath) -> Response:
-    """Download a list: items, invalid, results, or errors, which can be sent again as a manifest."""
+    """Download a list: items, invalid, results, or errors, which can be sent again as a manifest; or a file
+    of the data set, by its name."""
     batch = stores().batches.get(tenant_id(), path.batch_id)
     ref = batch.files.get(path.role)
     if ref is None:
         known = ", ".join(sorted(batch.files)) or "none (yet, or any more)"
         raise OutputNotFound(f"This batch has no list {path.role!r}.", field="role", expected=known)
-    return send_object(ref, f"{path.role}.jsonl")
+    return send_object(ref, path.role if "." in path.role else f"{path.role}.jsonl")
 
 
 @batches.get(

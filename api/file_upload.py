@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import BoundedSemaphore
-from typing import IO, Annotated, Any
+from typing import IO, Annotated
 
 from flask import request
 from pydantic import BaseModel, ConfigDict, Field
@@ -130,7 +130,7 @@ def _media_type() -> str:
 
 
 @contextmanager
-def _place() -> Iterator[Any]:
+def _place() -> Iterator[None]:
     """Raises TooManyUploads: the other threads are for requests that end soon."""
     if not UPLOADS.acquire(blocking=False):
         raise TooManyUploads("This process takes in as many files as it can: try again.")

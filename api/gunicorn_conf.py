@@ -15,6 +15,7 @@ worker_class = "api.gunicorn_worker.Worker"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 threads = REQUEST_THREADS + WAITING_THREADS  # started as they are needed
 graceful_timeout = 10
+keepalive = 75  # longer than any client's pause between two looks, or it would meet a connection just closed
 control_socket_disable = True  # it would be one file for every service of this user
 proc_name = "editq-api"
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from api.errors import responses
 from api.paging import answer
 from api.service import stores, tenant_id
-from storage.records import Model
+from storage.library_records import Model
 
 models = APIBlueprint(
     "models",

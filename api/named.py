@@ -1,9 +1,10 @@
-"""Images that a spec names: there, the caller's own, and of the right role."""
+"""Images and files that a spec names: there, the caller's own, and of the right role."""
 
 from api.errors import about
 from api.service import service
 from api.upload import DECODERS
 from storage.errors import InvalidInput
+from storage.file_records import File
 from storage.masks import Mask, decode_mask
 from storage.records import Image, ObjectRef
 from storage.stores import Stores
@@ -16,6 +17,12 @@ def named_image(image_id: str, field: str, role: str, tenant_id: str, stores: St
         if image.role != role:
             raise InvalidInput(f"Image {image_id} was uploaded as a {image.role}.")
     return image
+
+
+def named_file(file_id: str, field: str, tenant_id: str, stores: Stores) -> File:
+    """Raises FileNotFound, naming the field."""
+    with about(field, "the id of a file that you uploaded"):
+        return stores.library.get_file(tenant_id, file_id)
 
 
 def decoded(ref: ObjectRef, stores: Stores) -> Mask:

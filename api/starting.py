@@ -3,8 +3,9 @@
 from api.errors import about
 from api.named import decoded, named_image
 from storage.errors import InvalidInput
+from storage.library_records import Model
 from storage.masks import Mask, check_mask, check_size
-from storage.records import Job, Model, Status
+from storage.records import Job, Status
 from storage.stores import Stores
 
 FIRST_MASK = {

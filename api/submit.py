@@ -8,16 +8,18 @@ from api.errors import about
 from api.named import decoded, named_image
 from api.starting import FIRST_MASK, named_code, named_mask
 from api.submit_dataset import check_dataset
+from api.submit_imports import check_import
 from api.submit_inversions import check_photograph, check_start
 from api.submit_training import check_training
 from api.submit_vectors import check_vectors
 from storage.annotations import check_annotated
 from storage.dataset_specs import GenerateDatasetSpec
 from storage.errors import MaskUnchanged
+from storage.library_records import Model
 from storage.mask_operations import apply_operations, check_operations, copied_masks
 from storage.masks import Mask, resolve_parts
 from storage.photographs import check_box
-from storage.records import Job, Model
+from storage.records import Job
 from storage.specs import EditSpec, InvertSpec, JobSpec
 from storage.stores import Stores
 from storage.vector_specs import ApplySpec, LearnVectorSpec
@@ -30,6 +32,7 @@ def check_spec(spec: JobSpec, tenant_id: str, stores: Stores) -> None:
     check_annotated(model, spec.kind)
     check_start(spec, model)
     check_training(spec, model, tenant_id, stores)
+    check_import(spec, model, tenant_id, stores)
     if isinstance(spec, InvertSpec):
         check_box(spec.box, named_image(spec.image, "image", "picture", tenant_id, stores), "box")
     elif isinstance(spec, EditSpec):

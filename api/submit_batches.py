@@ -12,9 +12,9 @@ from api.submit_vectors import check_uses
 from storage.annotations import check_annotated
 from storage.batch_specs import BatchInputs, BatchSpec, ManifestInputs, SeedInputs, TarInputs
 from storage.errors import BatchNotEnded, InvalidInput, ModelNotFound
+from storage.library_records import Model
 from storage.mask_operations import check_operations, copied_masks
 from storage.masks import resolve_parts
-from storage.records import Model
 from storage.specs import EditSpec, InvertSpec, JobOptions
 from storage.stores import Stores
 from storage.vector_specs import ApplySpec

@@ -3,8 +3,8 @@
 from api.errors import about
 from storage.errors import ModelIncomplete
 from storage.inversion_specs import Inverting
+from storage.library_records import Model
 from storage.photographs import check_pasted
-from storage.records import Model
 from storage.specs import EditSpec, JobSpec
 from storage.stores import Stores
 from storage.vector_specs import ApplyPoint

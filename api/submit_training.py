@@ -5,7 +5,7 @@ from api.named import decoded, named_image
 from api.submit_vectors import named_vector
 from storage.annotations import fitted, parts_of
 from storage.errors import InvalidInput
-from storage.records import Model
+from storage.library_records import Model
 from storage.specs import JobSpec
 from storage.stores import Stores
 from storage.training_specs import EvaluateSpec, TrainEncoderSpec, TrainGeneratorSpec, TrainSegmenterSpec

@@ -8,9 +8,9 @@ from api.starting import FIRST_MASK, named_code, named_mask
 from api.submit_inversions import check_photograph
 from storage.amounts import strength_for
 from storage.errors import InvalidInput, MaskUnchanged, VectorNotFound
+from storage.library_records import Model, Vector
 from storage.mask_operations import apply_operations, check_operations, copied_masks
 from storage.masks import Mask, resolve_parts
-from storage.records import Model, Vector
 from storage.stores import Stores
 from storage.vector_specs import ApplySpec, LearnVectorSpec, OnePoint, Target, VectorUse
 

@@ -13,11 +13,12 @@ from api.service import stores
 from api.upload import record
 from api.validation import explain
 from storage.errors import OutputNotFound
+from storage.library_records import Model, Vector
 from storage.mask_specs import PartName
 from storage.masks import resolve_parts
 from storage.objects import vector_key
 from storage.options import ModelName
-from storage.records import Model, Vector, new_id
+from storage.records import new_id
 from storage.vector_files import (
     DELTA_W,
     MAX_HEADER_BYTES,

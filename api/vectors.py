@@ -16,8 +16,8 @@ from api.service import stores, tenant_id
 from api.strictly import reads_json
 from api.vector_upload import FILE, keep_vector, read_vector_form
 from storage.errors import OutputNotFound
+from storage.library_records import Vector
 from storage.options import ModelName
-from storage.records import Vector
 from storage.vector_files import DELTA_W
 from storage.vector_names import EditingType, Tag, Tags, VectorName
 

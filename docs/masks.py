@@ -14,10 +14,10 @@ from pydantic import TypeAdapter
 
 from gpu_ops.scenes.cars import COLOURS, GROUPS, PARTS, render, sample_scene
 from gpu_ops.scenes.example import SEED
+from storage.library_records import Part
 from storage.mask_operations import apply_operations, copied_masks
 from storage.mask_specs import MaskOperation, Polygon
 from storage.masks import Mask
-from storage.records import Part
 
 FOLDER = Path(__file__).parent
 OTHER_SEED = SEED + 7

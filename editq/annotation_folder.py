@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image
 
 from storage.annotations import colour
+from storage.library_records import Part
 from storage.masks import decode_mask, encode_mask
-from storage.records import Part
 
 LISTING, MASK_ENDING = "annotations.json", ".mask.png"
 PICTURES = {".png", ".jpg", ".jpeg", ".webp"}

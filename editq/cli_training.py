@@ -58,7 +58,7 @@ def train_generator(desk: Desk, folder: Path, name: str, options: JSON) -> None:
     if len(paths) < 2:
         raise click.ClickException(f"{folder} holds {len(paths)} pictures")
     images = [desk.client.upload_image(path)["id"] for path in paths]
-    _run(desk, {"kind": "train_generator", "name": name, "images": images, **options})
+    run_job(desk, {"kind": "train_generator", "name": name, "images": images, **options})
 
 
 @click.command("suggest-annotations")
@@ -76,7 +76,7 @@ def suggest_annotations(desk: Desk, model: str, to: Path, parts: str | None, opt
     if len(names) < 2:
         raise click.ClickException(f"{model} has no parts yet: name them with --parts background,body,wheel")
     to.mkdir(parents=True, exist_ok=False)
-    job = _run(desk, {"kind": "suggest_annotations", "model": model, **options})
+    job = run_job(desk, {"kind": "suggest_annotations", "model": model, **options})
     known = [part["name"] for part in desk.client.model(model)["parts"]] == names
     rows = []
     for index, suggestion in enumerate(job["result"]["suggestions"]):
@@ -122,7 +122,7 @@ def train_segmenter(desk: Desk, folder: Path, name: str, model: str | None, opti
     spec["model"] = model or listing.get("model") or "cars"
     if listing.get("parts"):
         spec["parts"] = listing["parts"]
-    _run(desk, spec | options)
+    run_job(desk, spec | options)
 
 
 @click.command()
@@ -134,10 +134,10 @@ def evaluate(desk: Desk, model: str, pictures: Path | None, options: JSON) -> No
     """Measure a model's samples: FID and KID to a folder of pictures, attributes, identity."""
     paths = pictures_in(pictures) if pictures else []
     images = [desk.client.upload_image(path)["id"] for path in paths]
-    _run(desk, {"kind": "evaluate", "model": model, "images": images, **options})
+    run_job(desk, {"kind": "evaluate", "model": model, "images": images, **options})
 
 
-def _run(desk: Desk, members: JSON) -> JSON:
+def run_job(desk: Desk, members: JSON) -> JSON:
     """Submit a job and watch it to its end. Ends the command with status 1 where it did not succeed."""
     try:
         spec = JOB_SPEC.validate_python(members)

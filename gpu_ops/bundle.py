@@ -3,7 +3,7 @@
 model.json   name, resolution_px, parts [{id, name, colour}], groups, files {role: filename}, description
 generator    StyleGAN2        segmenter   the segmentation branch (not before it was annotated)
 perceptual   the bundled backbone         judge   the independent scorer (optional)
-identity     the embedder of persons (optional; faces alone)
+identity     the embedder of persons (optional): the one of faces, or a caller's own
 encoder      a picture's first guess of w_plus (optional)
 """
 
@@ -19,7 +19,8 @@ from torch import nn
 
 from gpu_ops.encoder import Encoder, EncoderConfig
 from gpu_ops.errors import WeightsError
-from gpu_ops.identity import Identity, IdentityConfig
+from gpu_ops.graph_identity import GRAPH_KIND, graph_identity_of
+from gpu_ops.identity import Embedder, Identity, IdentityConfig
 from gpu_ops.judge import Judge
 from gpu_ops.network_file import load_network
 from gpu_ops.perceptual import Perceptual, load_backbone, load_bundled
@@ -50,7 +51,7 @@ class Bundle:
     parts: list[str]
     description: dict[str, Any]
     device: torch.device
-    identity: Identity | None = None
+    identity: Embedder | None = None
     encoder: Encoder | None = None
 
     @torch.no_grad()
@@ -154,8 +155,11 @@ def load_judge(path: Path) -> Judge:
     return _frozen(Judge(**config), tensors)
 
 
-def load_identity(path: Path) -> Identity:
+def load_identity(path: Path) -> Embedder:
+    """The embedder that is trained here, or a caller's own network that was imported."""
     config, tensors = load_network(path)
+    if config.get("kind") == GRAPH_KIND:
+        return graph_identity_of(config, tensors)
     return _frozen(Identity(IdentityConfig(**config)), tensors)
 
 

@@ -25,8 +25,24 @@ class IdentityConfig:
         return asdict(self)
 
 
-class Identity(nn.Module):
-    """Unit vectors of pictures; in evaluation mode a picture's does not depend on its neighbours."""
+class Embedder(nn.Module):
+    """Unit vectors of pictures, whatever makes them; a picture's does not depend on its neighbours."""
+
+    def embed(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Pictures [N, 3, R, R] in [-1, 1], of any R -> unit vectors [N, E], with a slope."""
+        raise NotImplementedError
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        return self.embed(pictures)
+
+    @staticmethod
+    def distance(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        """1 - cosine of unit vectors [N, E]: [N], in [0, 2]."""
+        return 1 - (one * other).sum(dim=1)
+
+
+class Identity(Embedder):
+    """The embedder that is trained here. It is to be in evaluation mode."""
 
     def __init__(self, config: IdentityConfig) -> None:
         super().__init__()
@@ -38,11 +54,3 @@ class Identity(nn.Module):
     def embed(self, pictures: torch.Tensor) -> torch.Tensor:
         """Pictures [N, 3, R, R] in [-1, 1], of any R -> unit vectors [N, E]."""
         return F.normalize(self.norm(self.out(self.trunk(pictures))).float(), dim=1)
-
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        return self.embed(pictures)
-
-    @staticmethod
-    def distance(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-        """1 - cosine of unit vectors [N, E]: [N], in [0, 2]."""
-        return 1 - (one * other).sum(dim=1)

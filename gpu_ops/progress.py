@@ -19,7 +19,7 @@ R = TypeVar("R")
 class Progress:
     """One step done.
 
-    state    copies what a later attempt needs to go on from here
+    state    copies what a later attempt needs to go on from here; empty where that is kept elsewhere
     preview  draws the pictures as they are now, uint8 [N, H, W, 3]
     """
 

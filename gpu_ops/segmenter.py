@@ -2,7 +2,8 @@
 
 An ensemble of small per-pixel classifiers on all features, brought to picture size and concatenated.
 The first layer is linear and so is resizing: it is applied at each map's own resolution and the results
-are resized, which gives the same numbers for less work.
+are resized, which gives the same numbers for less work. Reading a resized map at a pixel is a weighted sum of
+four rows: an embedding bag, in one pass over memory.
 Source: Zhang et al. 2021 (DatasetGAN); Ling et al. 2021 (EditGAN).
 """
 
@@ -12,8 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+PIECE = 512  # pixels
 BATCH_NORM_EPS = 1e-5
 BATCH_NORM_MOMENTUM = 0.1
+Layers = list[tuple[torch.Tensor, torch.Tensor | None]]
 
 
 @dataclass(frozen=True)
@@ -95,8 +98,15 @@ class Segmenter(nn.Module):
         features  [N, C, r, r] each, as the generator gives them
         pixels    int64 [P], indices into the flattened [N, R, R] pictures
         """
-        count, size = self.config.classifiers, self.config.resolution
-        hidden = self.bias1.flatten().expand(len(pixels), -1)  # [P, E * H1]
+        return self._each(self._first(features, len(pixels)), pixels)
+
+    def _first(self, features: list[torch.Tensor], count: int) -> Layers:
+        """The part of each resolution in the first layer, to be read at `count` pixels.
+
+        Where its maps have fewer pixels than that, the layer is applied to them as they are: rows
+        [N, r, r, E * H1] and None. Else the maps [N, r, r, C], and the weights [E * H1, C] still to apply.
+        """
+        layers: Layers = []
         start = 0
         for group in by_resolution(features):
             maps = torch.cat(group, dim=1)  # [N, C, r, r]
@@ -104,25 +114,33 @@ class Segmenter(nn.Module):
             weight = self.weight1[:, :, start:stop].flatten(0, 1)  # [E * H1, C]
             start = stop
             rows = maps.permute(0, 2, 3, 1)  # [N, r, r, C]
-            if rows.shape[0] * rows.shape[1] * rows.shape[2] <= len(pixels):
-                hidden = hidden + resize_at(rows @ weight.T, pixels, size)
-            else:
-                hidden = hidden + resize_at(rows, pixels, size) @ weight.T
+            fewer = rows.shape[0] * rows.shape[1] * rows.shape[2] <= count
+            layers.append((rows @ weight.T, None) if fewer else (rows, weight))
+        return layers
+
+    def _each(self, layers: Layers, pixels: torch.Tensor) -> torch.Tensor:
+        hidden = self.bias1.flatten().expand(len(pixels), -1)  # [P, E * H1]
+        for rows, weight in layers:
+            read = resize_at(rows, pixels, self.config.resolution)
+            hidden = hidden + (read if weight is None else read @ weight.T)
+        count = self.config.classifiers
         hidden = hidden.reshape(len(pixels), count, self.config.widths[0]).transpose(0, 1)  # [E, P, H1]
         return self._rest(hidden)
 
     def logits(self, features: list[torch.Tensor]) -> torch.Tensor:
-        """Logits [N, K, R, R] of whole pictures, averaged over the classifiers."""
+        """Logits [N, K, R, R] of whole pictures, averaged over the classifiers.
+
+        On a CPU some pixels at a time: the hidden layer of a 64 px picture is 21 MB, pieces stay in cache.
+        """
         items, size = features[0].shape[0], self.config.resolution
         pixels = torch.arange(items * size * size, device=features[0].device)
-        flat = self.logits_at(features, pixels)  # [N * R * R, K]
+        layers = self._first(features, len(pixels))
+        pieces = pixels.split(PIECE if pixels.device.type == "cpu" else len(pixels))
+        flat = torch.cat([self._each(layers, piece).mean(dim=0) for piece in pieces])  # [N * R * R, K]
         return flat.reshape(items, size, size, -1).permute(0, 3, 1, 2)
 
     def predict(self, features: list[torch.Tensor]) -> torch.Tensor:
-        """The likeliest part of each pixel: int64 [N, R, R].
-
-        One item at a time: the hidden layer of a 64 px picture is 21 MB, and small pieces stay in cache.
-        """
+        """The likeliest part of each pixel: int64 [N, R, R]. One item at a time, for the memory it takes."""
         items = range(len(features[0]))
         each = [self.logits([maps[n : n + 1] for maps in features]).argmax(dim=1) for n in items]
         return torch.cat(each)
@@ -134,18 +152,18 @@ def resize_at(rows: torch.Tensor, pixels: torch.Tensor, size: int) -> torch.Tens
     flat = rows.flatten(0, 2)  # [N * r * r, C]
     if small == size:
         return flat[pixels]
+    corners, shares = _corners(pixels, small, size)
+    return F.embedding_bag(corners, flat, per_sample_weights=shares.to(flat), mode="sum")
+
+
+def _corners(pixels: torch.Tensor, small: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Between which four rows of a smaller map each pixel lies, and what each of them counts: [P, 4] both."""
     item = pixels // (size * size)
     top, bottom, down = _neighbours(pixels // size % size, small, size)
     left, right, across = _neighbours(pixels % size, small, size)
-    down, across = down[:, None].to(rows), across[:, None].to(rows)
-
-    def at(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        return flat[(item * small + y) * small + x]
-
-    upper = torch.lerp(at(top, left), at(top, right), across)
-    lower = torch.lerp(at(bottom, left), at(bottom, right), across)
-    resized: torch.Tensor = torch.lerp(upper, lower, down)
-    return resized
+    rows = [(item * small + y) * small + x for y in (top, bottom) for x in (left, right)]
+    shares = [v * h for v in (1 - down, down) for h in (1 - across, across)]
+    return torch.stack(rows, dim=1), torch.stack(shares, dim=1)
 
 
 def _neighbours(at: torch.Tensor, small: int, size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

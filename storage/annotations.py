@@ -7,12 +7,13 @@ import numpy as np
 from scipy import ndimage
 
 from storage.errors import InvalidInput, MaskMismatch, ModelIncomplete
+from storage.library_records import Model, Part
 from storage.masks import Mask, check_mask
-from storage.records import Model, Part
 from storage.training_specs import TrainSegmenterSpec
 
 TRAININGS = frozenset({"train_generator", "train_segmenter", "train_encoder"})
-WITHOUT_SEGMENTER = TRAININGS | {"sample", "invert", "suggest_annotations", "evaluate"}
+IMPORTS = frozenset({"import_model", "import_identity"})
+WITHOUT_SEGMENTER = TRAININGS | IMPORTS | {"sample", "invert", "suggest_annotations", "evaluate"}
 """Kinds of jobs that a model serves before it has had annotations."""
 UNLABELLED = Part(0, "unlabelled", (0, 0, 0))
 """The one part of such a model."""

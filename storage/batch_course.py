@@ -13,6 +13,7 @@ from storage.plain import refs_to_dict
 from storage.records import Job, Status
 
 OUTCOME = ("succeeded", "failed", "canceled", "reused", "device_s", "seconds", "errors")
+# Roles of lists; files of a data set go by their own names.
 FILES = {
     "items.jsonl": "items",
     "invalid.jsonl": "invalid",
@@ -112,7 +113,7 @@ def _end(status: BatchStatus, now: Any, values: dict[str, Any]) -> Course:
 
 def _files(batch: Batch, job: Job) -> dict[str, Any]:
     """As a row keeps them."""
-    found = {role: job.outputs[name] for name, role in FILES.items() if name in job.outputs}
+    found = {FILES.get(name, name): ref for name, ref in job.outputs.items()}
     return refs_to_dict(batch.files | found)
 
 

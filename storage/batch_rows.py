@@ -11,12 +11,13 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, inser
 from storage import batch_course
 from storage.batch_course import Course
 from storage.batch_records import CHUNK, FINISH, HELD_UNTIL, Batch, BatchStatus, Chunk, Tally
+from storage.batch_tables import BATCHES, CHUNKS
 from storage.errors import BatchNotFound
 from storage.new_jobs import insert_job, job_values
 from storage.plain import refs_from_dict
 from storage.records import CPU_QUEUE, GPU_QUEUE, Job, Priority
 from storage.rows import QUEUED
-from storage.tables import BATCHES, CHUNKS, JOBS
+from storage.tables import JOBS
 
 _MEMBERS = tuple(member.name for member in dataclasses.fields(Batch))
 _PRIORITIES = tuple(Priority)

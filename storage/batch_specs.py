@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
+from storage.dataset_specs import Written
 from storage.errors import InvalidInput
 from storage.mask_specs import Identifier, Strict
 from storage.options import Seed, Webhook
@@ -109,6 +110,10 @@ class BatchSpec(Strict):
     )
     dry_run: bool = Field(default=False, description="Read the inputs, count, estimate, and end.")
     output: OutputPlace | None = None
+    dataset: Written | None = Field(
+        default=None,
+        description="Write what succeeds as a data set, too: pictures with the masks found on them.",
+    )
     truncation_psi: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.7, description="Of items that are samples."
     )

@@ -20,6 +20,7 @@ from storage.batch_rows import (
     queue_job,
     tally_of,
 )
+from storage.batch_tables import BATCHES, CHUNKS
 from storage.cursors import decode_cursor, page_of
 from storage.database import Database, before
 from storage.errors import JobEnded, JobNotFound
@@ -28,7 +29,7 @@ from storage.jobs import SqlJobs
 from storage.plain import plain, ref_from_dict
 from storage.records import CPU_QUEUE, IdempotencyKey, Job, ObjectRef, Page, Priority, new_id
 from storage.rows import QUEUED, RUNNING, job_of
-from storage.tables import BATCHES, CHUNKS, JOBS
+from storage.tables import JOBS
 
 
 class SqlBatches:

@@ -72,7 +72,36 @@ class Balance(Strict):
         return self
 
 
-class GenerateDatasetSpec(Spec):
+class Written(Strict):
+    """How a data set is written."""
+
+    formats: Annotated[tuple[Format, ...], Field(min_length=1, max_length=4)] = ("pairs",)
+    split: Split = Split()
+    instances: Literal["rle", "polygons"] = Field(
+        default="rle", description="How coco_instance writes outlines; both are exact."
+    )
+    min_instance_px: Annotated[int, Field(ge=0, le=10_000)] | None = Field(
+        default=None,
+        description="Smaller pieces of a part are no instances; default max(2, 30 * (resolution / 512)^2).",
+    )
+    shard_bytes: Annotated[int, Field(ge=1 << 14, le=256 << 20)] = Field(
+        default=32 << 20, description="No shard is larger, unless a single item is."
+    )
+
+    @model_validator(mode="after")
+    def _formats_once(self) -> "Written":
+        if len(set(self.formats)) != len(self.formats):
+            raise ValueError("each of the formats must be given once")
+        return self
+
+    def most_shards(self, count: int, resolution_px: int) -> int:
+        """So many shards that one format may have, were no pixel compressible."""
+        pixels = resolution_px * resolution_px
+        item_bytes = 8 * pixels + 16_384  # two pictures of three bytes and rows' headers; JSON, tar headers
+        return -(-count * item_bytes // self.shard_bytes) + len(Split.model_fields)
+
+
+class GenerateDatasetSpec(Written, Spec):
     """Draw a labelled data set: samples, or samples edited by vectors, with the masks of the segmenter.
 
     `count` samples are drawn; what is rejected, or is too much for the balance, is left out.
@@ -86,8 +115,6 @@ class GenerateDatasetSpec(Spec):
     vectors: Annotated[tuple[StrengthRange, ...], Field(max_length=8)] = Field(
         default=(), description="Put on every sample, each at a strength that is drawn from the item's seed."
     )
-    formats: Annotated[tuple[Format, ...], Field(min_length=1, max_length=4)] = ("pairs",)
-    split: Split = Split()
     balance: Balance | None = None
     max_uncertainty: Annotated[float, Field(gt=0, le=10)] | None = Field(
         default=None,
@@ -97,23 +124,11 @@ class GenerateDatasetSpec(Spec):
     reject_fraction: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         default=None, description="In place of a limit: the share of samples, the least certain, to reject."
     )
-    instances: Literal["rle", "polygons"] = Field(
-        default="rle", description="How coco_instance writes outlines; both are exact."
-    )
-    min_instance_px: Annotated[int, Field(ge=0, le=10_000)] | None = Field(
-        default=None,
-        description="Smaller pieces of a part are no instances; default max(2, 30 * (resolution / 512)^2).",
-    )
-    shard_bytes: Annotated[int, Field(ge=1 << 14, le=256 << 20)] = Field(
-        default=32 << 20, description="No shard is larger, unless a single item is."
-    )
 
     @model_validator(mode="after")
     def _sound(self) -> "GenerateDatasetSpec":
         if self.seed + self.count - 1 > MAX_SEED:
             raise ValueError(f"seed + count must be at most {MAX_SEED + 1}")
-        if len(set(self.formats)) != len(self.formats):
-            raise ValueError("each of the formats must be given once")
         if len({use.vector for use in self.vectors}) != len(self.vectors):
             raise ValueError("each of the vectors must be given once")
         if self.max_uncertainty is not None and self.reject_fraction is not None:
@@ -129,9 +144,3 @@ class GenerateDatasetSpec(Spec):
     def foresight(self) -> bool:
         """Whether what is left out depends on all samples, so that each is drawn twice."""
         return self.reject_fraction is not None or self.balance is not None
-
-    def most_shards(self, resolution_px: int) -> int:
-        """So many shards that one format may have, were no pixel compressible."""
-        pixels = resolution_px * resolution_px
-        item_bytes = 8 * pixels + 16_384  # two pictures of three bytes and rows' headers; JSON, tar headers
-        return -(-self.count * item_bytes // self.shard_bytes) + len(Split.model_fields)

@@ -6,6 +6,13 @@
     │   ├── PictureTooLarge       picture_too_large   413
     │   ├── BodyTooLarge          body_too_large      413
     │   ├── DigestMismatch        digest_mismatch     422    the bytes are not those that were announced
+    │   ├── CheckpointRefused     checkpoint_refused  422    an uploaded checkpoint is not imported
+    │   │   ├── UnknownFormat     unknown_format      422    no kind of file that is read
+    │   │   ├── DamagedFile       damaged_file        422    it ends early, or contradicts itself
+    │   │   ├── ForbiddenContent  forbidden_content   422    it names code, or has what none needs
+    │   │   ├── LimitExceeded     limit_exceeded      422    it takes more than is allowed
+    │   │   ├── LayoutMismatch    layout_mismatch     422    a tensor is missing, or of another shape
+    │   │   └── UnsupportedNetwork unsupported_network 422   a network of another build
     │   ├── UnreadableVector      unreadable_vector   422    no file of an editing vector
     │   ├── VectorMismatch        vector_mismatch     422    it is of another shape than the model's
     │   ├── MaskMismatch          mask_mismatch       422
@@ -42,6 +49,7 @@
         ├── OutOfMemory           out_of_memory       500  yes
         ├── DeviceFailed          device_failed       500  yes  a GPU reported an error; its process ends
         ├── ModelUnavailable      model_unavailable   500       its files are not where its row says
+        ├── SandboxUnavailable    sandbox_unavailable 500  yes  the process that reads files did not start
         ├── Stalled               stalled             500  yes  no step within the stall limit
         ├── DeadlinePassed        deadline_passed     500       it did not start, or finish, in time
         ├── Quarantined           quarantined         500       it was lost with its worker again and again
@@ -92,6 +100,34 @@ class BodyTooLarge(InvalidInput):
 
 class DigestMismatch(InvalidInput):
     code = "digest_mismatch"
+
+
+class CheckpointRefused(InvalidInput):
+    code = "checkpoint_refused"
+
+
+class UnknownFormat(CheckpointRefused):
+    code = "unknown_format"
+
+
+class DamagedFile(CheckpointRefused):
+    code = "damaged_file"
+
+
+class ForbiddenContent(CheckpointRefused):
+    code = "forbidden_content"
+
+
+class LimitExceeded(CheckpointRefused):
+    code = "limit_exceeded"
+
+
+class LayoutMismatch(CheckpointRefused):
+    code = "layout_mismatch"
+
+
+class UnsupportedNetwork(CheckpointRefused):
+    code = "unsupported_network"
 
 
 class UnreadableVector(InvalidInput):
@@ -236,6 +272,10 @@ class DeviceFailed(JobFailed):
 
 class ModelUnavailable(JobFailed):
     code = "model_unavailable"
+
+
+class SandboxUnavailable(JobFailed):
+    code, retryable = "sandbox_unavailable", True
 
 
 class Stalled(JobFailed):

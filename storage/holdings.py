@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterable
 from typing import Protocol
 
 from storage.file_records import File
-from storage.records import Image, Inversion, Model, Page, Vector
+from storage.library_records import Inversion, Model, Vector
+from storage.records import Image, Page
 
 
 class Library(Protocol):

@@ -19,18 +19,17 @@ from storage.database import Database, before
 from storage.errors import LeaseLost
 from storage.idempotency import KeyKnown, remember, remembered
 from storage.keeping import keep
+from storage.library_records import NOTHING_KEPT, Kept
 from storage.new_jobs import insert_job, job_values
 from storage.plain import ref_to_dict
 from storage.queues import SqlQueues
 from storage.records import (
     GPU_QUEUE,
-    NOTHING_KEPT,
     Claim,
     Count,
     Event,
     IdempotencyKey,
     Job,
-    Kept,
     ObjectRef,
     Page,
     Priority,

@@ -6,8 +6,9 @@ from sqlalchemy import ColumnElement, Connection
 
 from storage.batch_rows import write_chunks
 from storage.library import write_model
+from storage.library_records import Inversion, Kept, Model, Vector
 from storage.marks import unmark
-from storage.records import SYSTEM_TENANT, Inversion, Job, Kept, Model, ObjectRef, Vector
+from storage.records import SYSTEM_TENANT, Job, ObjectRef
 from storage.vectors import write_inversion, write_vector
 
 

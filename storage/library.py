@@ -9,9 +9,10 @@ from storage.cursors import decode_cursor, page_of
 from storage.database import before
 from storage.errors import ImageInUse, ImageNotFound, ModelNotFound
 from storage.files import SqlFiles
+from storage.library_records import Model, Part
 from storage.marks import unmark
 from storage.plain import plain, ref_to_dict, refs_from_dict, refs_to_dict, storable
-from storage.records import SYSTEM_TENANT, Image, Model, ObjectRef, Page, Part
+from storage.records import SYSTEM_TENANT, Image, ObjectRef, Page
 from storage.rows import open_job_naming, open_job_pasting_into
 from storage.tables import IMAGES, MODELS
 from storage.vectors import SqlVectors

@@ -99,13 +99,16 @@ def judged(number: int, read: Callable[[], Any]) -> Entry | EditqError:
 
 def _object(line: bytes) -> Any:
     try:
-        return json.loads(line, parse_constant=_no_constant)
+        return _DECODER.decode(line.decode())
     except (ValueError, RecursionError):
         raise Refused("The line is no JSON.", expected="a JSON object in UTF-8") from None
 
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no number")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def _row(header: list[str], row: list[str]) -> Entry:
@@ -219,8 +222,3 @@ _SOURCE = {"image": _identifier("image"), "key": _key, "seed": _seed, "file": _i
 def sent_again(entry: Mapping[str, Any], error: Mapping[str, Any]) -> Entry:
     """A line of an errors manifest: the item as it was sent, and what went wrong."""
     return {name: value for name, value in entry.items() if name not in LOOKED_UP} | {"error": dict(error)}
-
-
-def digest_of(text: str) -> int:
-    """64 bits that stand for a key or an id among millions of others."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")

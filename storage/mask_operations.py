@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from storage.errors import InvalidInput
+from storage.library_records import Part
 from storage.mask_shapes import (
     Box,
     Piece,
@@ -45,7 +46,6 @@ from storage.mask_specs import (
     Swap,
 )
 from storage.masks import Groups, Mask, resolve_parts
-from storage.records import Part
 from storage.specs import EditSpec
 from storage.vector_specs import Target
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from storage.errors import MaskMismatch, UnknownPart
+from storage.library_records import Part
 from storage.pictures import MAX_PIXELS, open_judged, save_png
-from storage.records import Part
 
 Mask = NDArray[np.uint8]
 Groups = Mapping[str, Sequence[str]]

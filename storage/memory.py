@@ -13,12 +13,13 @@ from typing import Any
 
 from storage.errors import ImageInUse, ImageNotFound, ModelNotFound, OutputNotFound
 from storage.library import visible_models
+from storage.library_records import Model
 from storage.listening import Listener
 from storage.memory_files import MemoryFiles
 from storage.memory_jobs import MemoryJobs, page_of_all
 from storage.objects import CHUNK_BYTES, Readable, checked_key, checked_prefix, chunks_of, verified, whole
 from storage.plain import plain, storable
-from storage.records import Image, Model, ObjectRef, Page
+from storage.records import Image, ObjectRef, Page
 from storage.sources import MemorySource, Sources
 from storage.stores import Stores
 

@@ -10,6 +10,7 @@ from storage import batch_course
 from storage.batch_course import Course, refuse_ended
 from storage.batch_records import CHUNK, FINISH, HELD_UNTIL, VALIDATE, Batch, BatchStatus, Chunk, Tally
 from storage.errors import BatchNotFound, JobEnded
+from storage.library_records import Kept
 from storage.memory_jobs import MemoryJobs, page_of_all
 from storage.plain import plain, ref_from_dict
 from storage.records import (
@@ -17,7 +18,6 @@ from storage.records import (
     GPU_QUEUE,
     IdempotencyKey,
     Job,
-    Kept,
     ObjectRef,
     Page,
     Priority,

@@ -9,17 +9,16 @@ from storage import transitions
 from storage.cursors import P, decode_cursor, page_of
 from storage.deliveries import delivery_of
 from storage.errors import JobNotFound, LeaseLost
+from storage.library_records import NOTHING_KEPT, Kept
 from storage.memory_queues import MemoryKey, MemoryQueues, MemoryRow, copy_of
 from storage.plain import plain, ref_from_dict
 from storage.records import (
     GPU_QUEUE,
-    NOTHING_KEPT,
     Claim,
     Count,
     Event,
     IdempotencyKey,
     Job,
-    Kept,
     ObjectRef,
     Page,
     Priority,

@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from storage.library_records import NOTHING_KEPT, Kept
 from storage.photographs import pasted_from
 from storage.plain import plain
-from storage.records import GPU_QUEUE, NOTHING_KEPT, Delivery, Event, Job, Kept, Priority, Queue, Status
+from storage.records import GPU_QUEUE, Delivery, Event, Job, Priority, Queue, Status
 
 RowTest = Callable[["MemoryRow"], bool]
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from storage.errors import StorageUnavailable, VectorNotFound
 from storage.keeping import objects_of
 from storage.keeping import refuse_others as refuse_other_tenants
+from storage.library_records import Inversion, Kept, Model, Vector
 from storage.memory_jobs import MemoryJobs, page_of_all
 from storage.plain import plain
-from storage.records import SYSTEM_TENANT, Inversion, Job, Kept, Model, ObjectRef, Page, Vector
+from storage.records import SYSTEM_TENANT, Job, ObjectRef, Page
 from storage.vectors import refuse_in_use, refuse_others, searched
 
 

@@ -17,11 +17,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from storage.batch_tables import BATCHES
 from storage.claims import Clock, due, heads, moment, rank_at, unpaused, waiting
 from storage.database import Database
 from storage.records import GPU_QUEUE, Job, Priority, Queue
 from storage.rows import QUEUED, RUNNING, job_of
-from storage.tables import BATCHES, DRAINS, JOBS, PAUSES
+from storage.tables import DRAINS, JOBS, PAUSES
 
 
 class SqlQueues:

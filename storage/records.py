@@ -8,10 +8,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
-
-if TYPE_CHECKING:
-    from storage.batch_records import Chunk
+from typing import Any, Generic, Literal, TypeVar
 
 T = TypeVar("T")
 
@@ -107,92 +104,6 @@ class Image:
     height_px: int
     filename: str | None
     created_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    id: int
-    name: str
-    colour: tuple[int, int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """Named, digest-pinned weights. `files` by role: generator, segmenter, judge, perceptual, preview ..."""
-
-    id: str
-    tenant_id: str
-    name: str
-    digest: str
-    resolution_px: int
-    parts: tuple[Part, ...]
-    groups: dict[str, tuple[str, ...]]
-    files: dict[str, ObjectRef]
-    card: dict[str, Any]
-    created_at: float
-
-    @property
-    def generator_sha256(self) -> str:
-        """What vectors fit by: a model with another segmenter or encoder has the same codes."""
-        generator = self.files.get("generator")
-        return "" if generator is None else generator.sha256
-
-
-@dataclass(frozen=True, slots=True)
-class Vector:
-    """An editing vector of the library.
-
-    `files` by role: delta_w (safetensors, tensor delta_w [L, D] float32), before, after (PNG), report (JSON).
-    `facts` say how it was made, `report` how well it carries over to other pictures; both may be empty.
-    model and model_digest: what it was made with; it fits every model of the same generator.
-    """
-
-    id: str
-    tenant_id: str
-    name: str
-    model: str
-    model_digest: str
-    generator_sha256: str
-    editing_type: str
-    tags: tuple[str, ...]
-    q_edit: tuple[str, ...]
-    files: dict[str, ObjectRef]
-    facts: dict[str, Any]
-    report: dict[str, Any]
-    job_id: str | None
-    created_at: float
-
-    def fits(self, model: Model) -> bool:
-        return self.generator_sha256 == model.generator_sha256
-
-
-@dataclass(frozen=True, slots=True)
-class Inversion:
-    """A saved inversion, found again by the digest of picture, model and settings.
-
-    `files` by role: w_plus, inverted, mask; tuned where the generator was tuned for the picture.
-    """
-
-    tenant_id: str
-    digest: str
-    files: dict[str, ObjectRef]
-    facts: dict[str, Any]
-    job_id: str | None
-    created_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What a job leaves in its tenant's library, beside its outputs. The objects lie under the attempt's own
-    prefix, or a record of the library names them already."""
-
-    vectors: tuple[Vector, ...] = ()
-    models: tuple[Model, ...] = ()
-    inversions: tuple[Inversion, ...] = ()
-    chunks: "tuple[Chunk, ...]" = ()  # of the batch whose inputs were read
-
-
-NOTHING_KEPT = Kept()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from storage.errors import OutputNotFound
+from storage.errors import ObjectCorrupt, OutputNotFound
 from storage.objects import result_key
 from storage.stores import Objects
 
@@ -56,6 +56,14 @@ class Results:
                 return Found(tuple(name for name in file.namelist() if name != ABOUT), about["figures"])
         except (zipfile.BadZipFile, KeyError, ValueError):
             return None
+
+    def files(self, digest: str) -> dict[str, bytes]:
+        """All files of a result. Raises OutputNotFound; ObjectCorrupt where it is damaged."""
+        data = self._objects.get_range(self.key(digest))
+        try:
+            return unpacked(data)
+        except zipfile.BadZipFile as error:
+            raise ObjectCorrupt(f"Result {digest} is not what was written.") from error
 
     def read(self, digest: str, name: str) -> bytes | None:
         """One file of a result; None where the result, or the file, is not there."""

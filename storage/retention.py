@@ -23,23 +23,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from storage.batch_tables import BATCHES
 from storage.database import Database
 from storage.file_tables import FILES
+from storage.library_tables import INVERSION_OBJECTS, INVERSIONS, VECTOR_OBJECTS
 from storage.objects import attempt_prefix, job_of_key, of_scheme
 from storage.records import Job, Status
 from storage.rows import job_of
-from storage.tables import (
-    BATCHES,
-    DELIVERIES,
-    IDEMPOTENCY_KEYS,
-    IMAGES,
-    INVERSION_OBJECTS,
-    INVERSIONS,
-    JOBS,
-    MARKS,
-    MODELS,
-    VECTOR_OBJECTS,
-)
+from storage.tables import DELIVERIES, IDEMPOTENCY_KEYS, IMAGES, JOBS, MARKS, MODELS
 
 CONDEMNED_FOR_S = 600.0
 _ENDED = [status.value for status in Status if status.ended]

@@ -19,12 +19,13 @@ from sqlalchemy import (
     update,
 )
 
+from storage.batch_tables import BATCHES
 from storage.deliveries import delivery_of
 from storage.errors import JobNotFound, LeaseLost
 from storage.photographs import pasted_from
 from storage.plain import ref_from_dict
 from storage.records import Claim, Event, Job, Priority, Status
-from storage.tables import BATCHES, DELIVERIES, EVENTS, JOBS
+from storage.tables import DELIVERIES, EVENTS, JOBS
 from storage.transitions import Change
 
 # In literals, not parameters: so the planner sees that the partial indexes serve.

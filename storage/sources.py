@@ -52,8 +52,8 @@ class BucketSettings(BaseModel):
 class Source(Protocol):
     """Keys are relative to the source's beginning; whoever calls has checked them (`checked_source_key`)."""
 
-    def list(self, prefix: str) -> Iterator[tuple[str, int]]:
-        """(key, size in bytes), in any order. A prefix is text, no folder: `a/b` lists `a/b1` too."""
+    def list(self, prefix: str) -> Iterator[str]:
+        """Keys, in any order. A prefix is text, no folder: `a/b` lists `a/b1` too."""
 
     def read(self, key: str, *, max_bytes: int) -> bytes:
         """Raises OutputNotFound, PictureTooLarge, StorageUnavailable."""
@@ -84,18 +84,22 @@ class FolderSource:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def list(self, prefix: str) -> Iterator[tuple[str, int]]:
-        start = self._root / prefix.rpartition("/")[0]
-        for folder, names, files in os.walk(start):
-            names[:] = [name for name in names if not name.startswith(".")]
-            below = Path(folder).relative_to(self._root).as_posix()
-            lead = "" if below == "." else f"{below}/"
-            with os.scandir(folder) as entries:
-                sizes = {e.name: e.stat(follow_symlinks=False).st_size for e in entries if _is_file(e)}
-            for name in files:
-                key = lead + name
-                if name in sizes and key.startswith(prefix) and not name.startswith("."):
-                    yield key, sizes[name]
+    def list(self, prefix: str) -> Iterator[str]:
+        folder = prefix.rpartition("/")[0]
+        with _named_errors(prefix), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            yield from self._below(f"{folder}/" if folder else "", prefix)
+
+    def _below(self, lead: str, prefix: str) -> Iterator[str]:
+        """lead: the folder's key, with a / at its end; empty for the root."""
+        with os.scandir(self._root / lead) as entries:
+            for entry in entries:
+                key = lead + entry.name
+                if entry.name.startswith(".") or not (key.startswith(prefix) or prefix.startswith(f"{key}/")):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    yield from self._below(f"{key}/", prefix)
+                elif entry.is_file(follow_symlinks=False):
+                    yield key
 
     def read(self, key: str, *, max_bytes: int) -> bytes:
         *folders, name = key.split("/")
@@ -157,14 +161,14 @@ class S3Source:
     def __init__(self, client: Any, bucket: str, prefix: str) -> None:
         self._client, self._bucket, self._prefix = client, bucket, prefix
 
-    def list(self, prefix: str) -> Iterator[tuple[str, int]]:
+    def list(self, prefix: str) -> Iterator[str]:
         from storage.s3 import named_errors
 
         pages = self._client().get_paginator("list_objects_v2")
         with named_errors(prefix):
             for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix):
                 for entry in page.get("Contents", ()):
-                    yield entry["Key"].removeprefix(self._prefix), entry["Size"]
+                    yield entry["Key"].removeprefix(self._prefix)
 
     def read(self, key: str, *, max_bytes: int) -> bytes:
         from storage.s3 import named_errors
@@ -204,8 +208,8 @@ class MemorySource:
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
 
-    def list(self, prefix: str) -> Iterator[tuple[str, int]]:
-        yield from ((key, len(data)) for key, data in self.files.items() if key.startswith(prefix))
+    def list(self, prefix: str) -> Iterator[str]:
+        yield from (key for key in sorted(self.files) if key.startswith(prefix))
 
     def read(self, key: str, *, max_bytes: int) -> bytes:
         if key not in self.files:
@@ -267,10 +271,6 @@ def source_of(settings: BucketSettings) -> Source:
 
     assert settings.bucket is not None
     return S3Source(lambda: client_of(settings), settings.bucket, settings.prefix)
-
-
-def _is_file(entry: "os.DirEntry[str]") -> bool:
-    return entry.is_file(follow_symlinks=False)
 
 
 def _bounded(key: str, data: bytes, max_bytes: int) -> bytes:

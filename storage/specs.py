@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter, model_validator
 
 from storage.dataset_specs import GenerateDatasetSpec
+from storage.import_specs import ImportIdentitySpec, ImportModelSpec
 from storage.inversion_specs import Box, Inverting, Photo
 from storage.mask_specs import Copy as Copy
 from storage.mask_specs import Grow as Grow
@@ -106,7 +107,9 @@ JobSpec = Annotated[
     | TrainGeneratorSpec
     | TrainEncoderSpec
     | EvaluateSpec
-    | GenerateDatasetSpec,
+    | GenerateDatasetSpec
+    | ImportModelSpec
+    | ImportIdentitySpec,
     Field(discriminator="kind"),
 ]
 Kind = Literal[
@@ -121,5 +124,7 @@ Kind = Literal[
     "train_encoder",
     "evaluate",
     "generate_dataset",
+    "import_model",
+    "import_identity",
 ]
 JOB_SPEC: TypeAdapter[JobSpec] = TypeAdapter(JobSpec)

@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from storage.batch_stores import Batches as Batches
 from storage.holdings import Library as Library
+from storage.library_records import NOTHING_KEPT, Kept
 from storage.listening import Listener
 from storage.objects import Readable
 from storage.records import (
     GPU_QUEUE,
-    NOTHING_KEPT,
     Claim,
     Count,
     Event,
     IdempotencyKey,
     Job,
-    Kept,
     ObjectRef,
     Page,
     Priority,

@@ -1,4 +1,5 @@
-"""SQLAlchemy tables, with the invariants as database constraints. Changed by a migration only.
+"""SQLAlchemy tables, with the invariants as database constraints. Changed by a migration only. Those of
+editing vectors and inversions are in storage/library_tables.py.
 
 Times are seconds since the epoch on the database's clock. JSON columns hold what storage/plain.py makes.
 """
@@ -11,7 +12,6 @@ from sqlalchemy import (
     Column,
     Double,
     ForeignKey,
-    ForeignKeyConstraint,
     Index,
     Integer,
     MetaData,
@@ -46,7 +46,7 @@ PLACES = (
 )
 
 
-def _partial(name: str, *columns: str, where: str) -> Index:
+def partial_index(name: str, *columns: str, where: str) -> Index:
     """An index of those rows only that are looked for."""
     return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
 
@@ -127,70 +127,12 @@ JOBS = Table(
     CheckConstraint("(status = 'failed') = (error IS NOT NULL)", name="failed_has_error"),
     CheckConstraint("status <> 'queued' OR NOT cancel_requested", name="queued_is_not_to_cancel"),
     Index("ix_jobs_tenant_id_created_at_id", "tenant_id", "created_at", "id"),
-    _partial("ix_jobs_queued", *PLACES, where="status = 'queued'"),
-    _partial("ix_jobs_running", "lease_until", where="status = 'running'"),
-    _partial("ix_jobs_ended", "ended_at", where=f"status IN {ENDED}"),
-    _partial("ix_jobs_start_by", "start_by", where="status = 'queued' AND start_by IS NOT NULL"),
-    _partial("ix_jobs_finish_by", "finish_by", where="ended_at IS NULL AND finish_by IS NOT NULL"),
-    _partial("ix_jobs_batch_id", "batch_id", "status", where="batch_id IS NOT NULL"),
-)
-
-BATCH_ENDED = "('succeeded', 'completed_with_errors', 'failed', 'canceled')"
-BATCHES = Table(
-    "batches",
-    METADATA,
-    Column("id", String(32), primary_key=True),
-    Column("tenant_id", String(64), nullable=False),
-    Column("spec", PLAIN, nullable=False),
-    Column("priority", SmallInteger, nullable=False),
-    Column("status", String(24), nullable=False),
-    *(
-        Column(wish, Boolean(create_constraint=False), nullable=False, server_default=text("false"))
-        for wish in ("paused", "cancel_requested")
-    ),
-    Column("ready", Integer, nullable=False),
-    Column("keep_s", Double),
-    Column("webhook", PLAIN),
-    Column("retry_of", String(32)),  # as a job's
-    *(
-        Column(count, Integer, nullable=False, server_default=text("0"))
-        for count in ("items", "invalid", "chunks")
-    ),
-    *(Column(name, PLAIN, nullable=False, server_default=text("'{}'")) for name in ("files", "result")),
-    Column("error", PLAIN),
-    Column("created_at", Double, nullable=False),
-    *(Column(name, Double) for name in ("validated_at", "ended_at")),
-    Column("updated_at", Double, nullable=False),
-    Column("outputs_expired_at", Double),
-    CheckConstraint(
-        f"status IN ('validating', 'running', 'finishing') OR status IN {BATCH_ENDED}", name="status_known"
-    ),
-    CheckConstraint(f"(status IN {BATCH_ENDED}) = (ended_at IS NOT NULL)", name="ended_has_end"),
-    CheckConstraint("priority BETWEEN 0 AND 2", name="priority_known"),
-    CheckConstraint("items >= 0 AND invalid >= 0 AND chunks >= 0 AND ready > 0", name="counts"),
-    Index("ix_batches_tenant_id_created_at_id", "tenant_id", "created_at", "id"),
-)
-
-# A row for many items: job_id is NULL until its turn comes.
-CHUNKS = Table(
-    "chunks",
-    METADATA,
-    Column("batch_id", String(32), ForeignKey("batches.id", ondelete="CASCADE"), primary_key=True),
-    Column("number", Integer, primary_key=True),
-    *(Column(name, BigInteger, nullable=False) for name in ("start_byte", "byte_size")),
-    Column("sha256", String(64), nullable=False),
-    Column("items", Integer, nullable=False),
-    Column("job_id", String(32)),
-    Column("ended_at", Double),
-    *(
-        Column(count, Integer, nullable=False, server_default=text("0"))
-        for count in ("succeeded", "failed", "canceled", "reused")
-    ),
-    *(Column(name, Double, nullable=False, server_default=text("0")) for name in ("device_s", "seconds")),
-    Column("errors", PLAIN),
-    CheckConstraint("items > 0 AND start_byte >= 0 AND byte_size > 0", name="sizes"),
-    CheckConstraint("ended_at IS NULL OR succeeded + failed + canceled = items", name="ended_counts_all"),
-    _partial("ix_chunks_open", "batch_id", "number", where="ended_at IS NULL"),
+    partial_index("ix_jobs_queued", *PLACES, where="status = 'queued'"),
+    partial_index("ix_jobs_running", "lease_until", where="status = 'running'"),
+    partial_index("ix_jobs_ended", "ended_at", where=f"status IN {ENDED}"),
+    partial_index("ix_jobs_start_by", "start_by", where="status = 'queued' AND start_by IS NOT NULL"),
+    partial_index("ix_jobs_finish_by", "finish_by", where="ended_at IS NULL AND finish_by IS NOT NULL"),
+    partial_index("ix_jobs_batch_id", "batch_id", "status", where="batch_id IS NOT NULL"),
 )
 
 EVENTS = Table(
@@ -252,7 +194,7 @@ DELIVERIES = Table(
     CheckConstraint("status IN ('pending', 'delivered', 'failed')", name="status_known"),
     CheckConstraint("(status = 'pending') = (ended_at IS NULL)", name="ended_has_end"),
     UniqueConstraint("job_id", "event_number"),
-    _partial("ix_deliveries_due", "next_at", where="status = 'pending'"),
+    partial_index("ix_deliveries_due", "next_at", where="status = 'pending'"),
 )
 
 # Objects that no record named when they were looked at; `condemned` ones are being removed.
@@ -300,57 +242,6 @@ MODELS = Table(
     Column("created_at", Double, nullable=False),
     CheckConstraint("resolution_px > 0", name="resolution"),
     UniqueConstraint("tenant_id", "name"),
-)
-
-VECTORS = Table(
-    "vectors",
-    METADATA,
-    Column("id", String(32), primary_key=True),
-    *(
-        Column(name, String(64), nullable=False)
-        for name in ("tenant_id", "model", "model_digest", "generator_sha256")
-    ),
-    Column("name", Text, nullable=False),
-    Column("editing_type", Text, nullable=False),
-    *(Column(name, PLAIN, nullable=False) for name in ("tags", "q_edit", "files", "facts", "report")),
-    Column("search", Text, nullable=False),  # what a list is searched by: name, editing type and tags
-    Column("job_id", String(32)),  # no foreign key: a vector stays when its job is purged
-    Column("created_at", Double, nullable=False),
-    CheckConstraint("name <> ''", name="named"),
-    Index("ix_vectors_tenant_id_created_at_id", "tenant_id", "created_at", "id"),
-)
-
-INVERSIONS = Table(
-    "inversions",
-    METADATA,
-    Column("tenant_id", String(64), primary_key=True),
-    Column("digest", String(64), primary_key=True),
-    Column("files", PLAIN, nullable=False),
-    Column("facts", PLAIN, nullable=False),
-    Column("job_id", String(32)),  # as a vector's
-    Column("created_at", Double, nullable=False),
-    Column("used_at", Double, nullable=False),
-    CheckConstraint("length(digest) = 64", name="digest_whole"),
-    Index("ix_inversions_used_at", "used_at"),
-)
-
-# Which objects the two need, by key: the garbage collector asks by it.
-VECTOR_OBJECTS = Table(
-    "vector_objects",
-    METADATA,
-    Column("vector_id", String(32), ForeignKey("vectors.id", ondelete="CASCADE"), primary_key=True),
-    Column("key", Text, primary_key=True),
-    Index("ix_vector_objects_key", "key"),
-)
-INVERSION_OBJECTS = Table(
-    "inversion_objects",
-    METADATA,
-    *(Column(name, String(64), primary_key=True) for name in ("tenant_id", "digest")),
-    Column("key", Text, primary_key=True),
-    ForeignKeyConstraint(
-        ("tenant_id", "digest"), (INVERSIONS.c.tenant_id, INVERSIONS.c.digest), ondelete="CASCADE"
-    ),
-    Index("ix_inversion_objects_key", "key"),
 )
 
 LOCKS = Table(

@@ -9,11 +9,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from storage.cursors import decode_cursor, page_of
 from storage.database import Database, before
 from storage.errors import Forbidden, VectorInUse, VectorNotFound
+from storage.library_records import Inversion, Vector
+from storage.library_tables import INVERSION_OBJECTS, INVERSIONS, VECTOR_OBJECTS, VECTORS
 from storage.marks import unmark
 from storage.plain import plain, refs_from_dict, refs_to_dict
-from storage.records import SYSTEM_TENANT, Inversion, ObjectRef, Page, Vector
+from storage.records import SYSTEM_TENANT, ObjectRef, Page
 from storage.rows import open_job_naming
-from storage.tables import INVERSION_OBJECTS, INVERSIONS, VECTOR_OBJECTS, VECTORS
 
 _ELEMENTS = {"sqlite": func.json_each, "postgresql": func.json_array_elements_text}
 

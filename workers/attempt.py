@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, BinaryIO
 from pydantic import ValidationError
 
 from storage.errors import InvalidInput
+from storage.library_records import NOTHING_KEPT, Kept
 from storage.objects import output_key
-from storage.records import NOTHING_KEPT, Claim, Job, Kept, ObjectRef
+from storage.records import Claim, Job, ObjectRef
 from storage.specs import JOB_SPEC, JobSpec
 from storage.stores import Stores
 

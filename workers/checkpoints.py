@@ -56,12 +56,15 @@ class Checkpoints:
         self._kept_at = began = time.monotonic()
         if progress.state is None:
             return False
+        state = progress.state()
+        if not state:
+            return True  # what was done so far is kept elsewhere
         from safetensors.torch import save
 
         job, objects = self._attempt.job, self._attempt.stores.objects
         key = checkpoint_key(job.tenant_id, job.id, job.attempt, progress.step)
         try:
-            written = objects.put(key, save(progress.state()), MEDIA_TYPE)
+            written = objects.put(key, save(state), MEDIA_TYPE)
             self._attempt.stores.jobs.checkpointed(self._attempt.claim, written)
             before, self._mine = self._mine, written
             if before is not None and before.key != key:

@@ -21,8 +21,9 @@ from storage.errors import (
     OutOfMemory,
     OutputNotFound,
 )
+from storage.library_records import Model
 from storage.objects import UNKNOWN_BYTES
-from storage.records import Model, ObjectRef
+from storage.records import ObjectRef
 from storage.settings import Settings
 from storage.stores import Objects
 
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from gpu_ops.bundle import Bundle
 
 SMALL_PX = 64
-NOT_WEIGHTS = frozenset({"preview", "card"})
+KEPT_ENCODER = "kept_encoder"  # another project's, which nothing here can run
+NOT_WEIGHTS = frozenset({"preview", "card", KEPT_ENCODER})
 OBJECT_PREFIX = "objects:"
 NO_WEIGHTS = "The {} weights that this worker is configured with are not there."
 log = logging.getLogger(__name__)

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import gpu_ops
+from storage.library_records import Model, Part
 from storage.migrate import migrate
 from storage.objects import model_key
-from storage.records import SYSTEM_TENANT, Model, ObjectRef, Part, new_id
+from storage.records import SYSTEM_TENANT, ObjectRef, new_id
 from storage.settings import Settings
 from storage.stores import Objects, Stores, open_stores
 from workers.release_vectors import register_vectors

@@ -15,10 +15,11 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from storage.errors import VectorInUse
+from storage.library_records import Model, Vector
 from storage.mask_specs import PartName
 from storage.masks import resolve_parts
 from storage.objects import vector_key
-from storage.records import SYSTEM_TENANT, Model, ObjectRef, Vector
+from storage.records import SYSTEM_TENANT, ObjectRef
 from storage.stores import Library, Stores
 from storage.vector_files import (
     DELTA_W,

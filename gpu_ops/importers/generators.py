@@ -26,6 +26,23 @@ def is_generator(checkpoint: Checkpoint) -> bool:
     return checkpoint.format in known or is_rosinality(set(checkpoint.tensors))
 
 
+def is_w_avg(checkpoint: Checkpoint) -> bool:
+    """One row of numbers."""
+    if checkpoint.format != "npy":
+        return False
+    shape = checkpoint.tensors["array"].shape
+    return len(shape) == 1 or (len(shape) == 2 and shape[0] == 1)
+
+
+def use_w_avg(generator: Generator, checkpoint: Checkpoint) -> None:
+    """Set the mean w [D] of a generator from a file of its own. Raises LayoutMismatch."""
+    w_avg = _float32(checkpoint.path.name, checkpoint.tensors["array"]).reshape(-1)
+    if len(w_avg) != generator.config.w_dim:
+        expected = f"the generator's w has {generator.config.w_dim}"
+        raise LayoutMismatch(f"{checkpoint.path.name} holds {len(w_avg)} numbers; {expected}")
+    generator.mapping.w_avg.copy_(w_avg)
+
+
 def import_generator(checkpoint: Checkpoint) -> tuple[Generator, list[str]]:
     """A generator on the CPU, frozen, in evaluation mode; and notes on what the file did not hold.
 

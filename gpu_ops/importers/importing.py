@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gpu_ops.importers.encoders import NOTE, is_encoder, save_encoder
-from gpu_ops.importers.generators import import_generator, is_generator
+from gpu_ops.importers.encoders import NOTE, save_encoder
+from gpu_ops.importers.generators import import_generator
 from gpu_ops.importers.limits import Limits
 from gpu_ops.importers.preview import save_preview
-from gpu_ops.importers.refusals import CheckpointRefused, LayoutMismatch, UnknownFormat
+from gpu_ops.importers.refusals import CheckpointRefused, LayoutMismatch
+from gpu_ops.importers.roles import CLASSIFIER, ENCODER, GENERATOR, VECTOR, role_of
 from gpu_ops.importers.sandbox import Checkpoint, read_checkpoint
-from gpu_ops.importers.segmenters import import_segmenter, is_classifier
-from gpu_ops.importers.vectors import import_vector, is_vector, save_vector
+from gpu_ops.importers.segmenters import import_segmenter
+from gpu_ops.importers.vectors import import_vector, save_vector
 from gpu_ops.network_file import save_network
 from gpu_ops.stylegan2.files import save_generator
 from gpu_ops.stylegan2.generator import Generator
@@ -67,21 +68,14 @@ def import_files(
 def sort(checkpoints: Sequence[Checkpoint]) -> Found:
     """Raises UnknownFormat for a file of none of these kinds, LayoutMismatch for a second generator."""
     found = Found()
-    kinds = (
-        (is_generator, found.generators),
-        (is_vector, found.vectors),
-        (is_classifier, found.classifiers),
-        (is_encoder, found.encoders),
-    )
+    files_of = {
+        GENERATOR: found.generators,
+        VECTOR: found.vectors,
+        CLASSIFIER: found.classifiers,
+        ENCODER: found.encoders,
+    }
     for checkpoint in checkpoints:
-        chosen = next((files for fits, files in kinds if fits(checkpoint)), None)
-        if chosen is None:
-            names = ", ".join(list(checkpoint.tensors)[:4])
-            raise UnknownFormat(
-                f"{checkpoint.path.name} holds {len(checkpoint.tensors)} tensors ({names} ...); a generator, "
-                "a pixel classifier (three dense layers, normalisation between) or an encoder was expected"
-            )
-        chosen.append(checkpoint)
+        files_of[role_of(checkpoint)].append(checkpoint)
     for kind, files in (("generators", found.generators), ("encoders", found.encoders)):
         if len(files) > 1:
             names = " and ".join(checkpoint.path.name for checkpoint in files)

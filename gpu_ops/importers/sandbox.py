@@ -44,7 +44,7 @@ POLL_S = 0.01
 class Checkpoint:
     """What was read of a file.
 
-    format    persistent | tensorflow | g_ema | state_dict | npy
+    format    persistent | tensorflow | g_ema | state_dict | npy | onnx
     tensors   by the names that the file gives them; finite
     facts     plain values beside them: numbers, short texts, lists and dictionaries of these
     network   "absent" where the reading process had no network at all, "refused" where Python refused it

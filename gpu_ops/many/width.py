@@ -32,32 +32,31 @@ def best_width(
 
     task      a typical one; it is prepared once
     most      widths 1, 2, 4, 8 ... up to this are tried
-    gain      for as long as each gives this share more than the best one before it
-    within_s  and can be expected to be measured within this time, the first one aside
+    gain      how much more a width must give to be taken, as a share of the best one before it; two in a row
+              that do not end it
+    within_s  so does a width that cannot be expected to be measured within this time, the first one aside
 
-    Memory that runs out ends it too, unless it does so at width 1: that error comes through. A task that
-    needs no steps tells nothing: width 1. Raises what is wrong with the task.
+    Memory that runs out ends it too. A task that needs no steps tells nothing, nor does one that does not fit
+    alone: width 1. Raises what is wrong with the task.
     """
     began = time.perf_counter()
-    entry = work.prepare(task, None)
-    if isinstance(entry, Ready):
-        return Measured(1, {})
     rates: dict[int, float] = {}
     best = width = 1
-    while width <= most:
-        try:
+    try:
+        entry = work.prepare(task, None)
+        while width <= most and not isinstance(entry, Ready):
             step_s = _step_s(work, entry, width)
-        except Exception as error:
-            if not rates or not out_of_memory(error):
-                raise
-            make_room(error)
-            break
-        rates[width] = width / step_s
-        if width > 1 and rates[width] < (1 + gain) * rates[best]:
-            break
-        best, width = width, 2 * width
-        if time.perf_counter() - began + 2 * (1 + TIMED) * step_s > within_s:
-            break
+            rates[width] = width / step_s
+            if rates[width] > (1 + gain) * rates[best]:
+                best = width
+            expected_s = 2 * (1 + TIMED) * step_s
+            if width >= 4 * best or time.perf_counter() - began + expected_s > within_s:
+                break
+            width *= 2
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        make_room(error)
     return Measured(best, rates)
 
 

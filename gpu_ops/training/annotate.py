@@ -1,8 +1,7 @@
 """The handful of annotated pictures that a segmenter learns from: rendered, with masks, and inverted."""
 
 import math
-from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +9,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from gpu_ops.bundle import Bundle
-from gpu_ops.invert import InvertResult, invert
+from gpu_ops.invert import invert
 from gpu_ops.metrics import psnr_db
 from gpu_ops.picture import Picture, to_uint8
-from gpu_ops.progress import Progress, State, Steps
+from gpu_ops.progress import State, Steps
+from gpu_ops.stages import resumed, stage
 from gpu_ops.training.console import report
 
-CHUNK = "chunk."
+CHUNK = "chunk"
 
 
 @dataclass(frozen=True)
@@ -73,37 +73,17 @@ def invert_all(
         some = np.ascontiguousarray(pictures[len(w_plus) : len(w_plus) + chunk])
         run = invert(bundle, some, steps=steps, resume=_of_chunk(resume, len(some)))
         done = steps * math.ceil(len(w_plus) / chunk)
-        inverted = yield from _carrying(run, w_plus, done, total)
+        carry = {"codes": w_plus.to("cpu", copy=True)}
+        inverted = yield from stage(CHUNK, run, done=done, total=total, carry=carry)
         w_plus, resume = torch.cat([w_plus, inverted.w_plus]), None
     redrawn = np.concatenate([to_uint8(bundle.draw(code[None])[0]) for code in w_plus])
     psnr = [psnr_db(mine, theirs) for mine, theirs in zip(redrawn, pictures, strict=True)]
     return Inverted(w_plus, redrawn, psnr)
 
 
-def _carrying(run: Steps[InvertResult], codes: torch.Tensor, done: int, total: int) -> Steps[InvertResult]:
-    """One chunk's steps, its state beside the codes that were found before."""
-    enough: bool | None = None
-    with closing(run):
-        while True:
-            try:
-                progress = run.send(enough)
-            except StopIteration as end:
-                result: InvertResult = end.value
-                return result
-
-            def state(current: Progress = progress) -> State:
-                assert current.state is not None
-                own = {f"{CHUNK}{name}": tensor for name, tensor in current.state().items()}
-                return own | {"codes": codes.to("cpu", copy=True)}
-
-            enough = yield replace(progress, step=done + progress.step, total=total, state=state)
-
-
 def _of_chunk(resume: State | None, count: int) -> State | None:
     """What a checkpoint holds of the chunk to be inverted; None where the chunk was another."""
-    own = {
-        name.removeprefix(CHUNK): tensor for name, tensor in (resume or {}).items() if name.startswith(CHUNK)
-    }
+    own = resumed(CHUNK, resume) or {}
     return own if "value" in own and len(own["value"]) == count else None
 
 

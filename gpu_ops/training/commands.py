@@ -51,6 +51,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--resume", action="store_true", help="go on from OUT/checkpoint.pt")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=0.0025)
+    parser.add_argument("--discriminator-lr", type=float, default=None, help="by default --lr")
+    parser.add_argument("--no-noise", action="store_true", help="a generator without noise")
     parser.add_argument("--gamma", type=float, default=0.05, help="weight of R1")
     parser.add_argument("--pl-weight", type=float, default=2.0, help="path length; 0 leaves it out")
     parser.add_argument("--seed", type=int, default=0)
@@ -96,6 +98,8 @@ def run_config(options: argparse.Namespace, resolution: int) -> TrainingConfig:
         seed=options.seed,
         precision=options.precision,
         shared_fakes=not options.separate_fakes,
+        discriminator_lr=options.discriminator_lr,
+        noise=not options.no_noise,
     )
 
 

@@ -7,7 +7,6 @@ smaller margin and scale, the margin growing over the first fifth, and centres t
 what the untrained network makes of each person (Qi et al. 2018), which saves epochs.
 """
 
-import argparse
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gpu_ops.identity import Identity, IdentityConfig
-from gpu_ops.network_file import save_network
+from gpu_ops.identity import Embedder, Identity, IdentityConfig
 from gpu_ops.picture import Picture, to_tensor
 from gpu_ops.progress import State, Steps
-from gpu_ops.training.going_on import go_on
+from gpu_ops.training.reader_command import Reader, train_and_score
 from gpu_ops.training.reading import Indices, Reading, train_reader
 
 STEPS = 2000
@@ -112,7 +110,7 @@ def numbered(scenes: Path) -> People:
 
 
 @torch.no_grad()
-def embedded(identity: Identity, pictures: Picture) -> torch.Tensor:
+def embedded(identity: Embedder, pictures: Picture) -> torch.Tensor:
     """Unit vectors [n, E] of pictures uint8 [n, H, W, 3]."""
     chunks = [pictures[start : start + CHUNK] for start in range(0, len(pictures), CHUNK)]
     return torch.cat([identity.embed(to_tensor(chunk)) for chunk in chunks])
@@ -143,29 +141,18 @@ def verification(vectors: torch.Tensor, people: People) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder with pictures.npy and scenes.jsonl")
-    parser.add_argument("--held-out", type=Path, required=True, help="the same, of people never trained on")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    torch.manual_seed(options.seed)
-    pictures = np.load(options.data / "pictures.npy", mmap_mode="r")
-    people = numbered(options.data / "scenes.jsonl")
+def begin(pictures: Picture, scenes: Path, reading: Reading) -> Reader:
+    """An untrained embedder, and what it is taught by and scored with."""
+    people = numbered(scenes)
     identity = Identity(IdentityConfig(resolution=pictures.shape[1]))
     classified = Classified(identity, int(people.max()) + 1)
-    reading = Reading(options.steps, seed=options.seed)
-    state = options.out.with_suffix(".state")
-    go_on(lambda kept: train_identity(classified, pictures, people, reading, resume=kept), state, "identity")
-    save_network(options.out, identity, identity.config.as_dict(), half=True)
-    held = np.load(options.held_out / "pictures.npy")
-    figures = verification(embedded(identity, held), numbered(options.held_out / "scenes.jsonl"))
-    options.out.with_suffix(".json").write_text(json.dumps(figures, indent=2) + "\n")
-    print(json.dumps(figures), flush=True)
+    return Reader(
+        identity,
+        identity.config,
+        train=lambda kept: train_identity(classified, pictures, people, reading, resume=kept),
+        figures=lambda held, exact: verification(embedded(identity, held), numbered(exact)),
+    )
 
 
 if __name__ == "__main__":
-    main()
+    train_and_score("identity", __doc__.partition("\n")[0], STEPS, begin)

@@ -6,7 +6,6 @@ It may be ended at any time: started again, it goes on. Scored on the held-out r
 never saw; scenes between two expressions are of no class and are left out there.
 """
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,10 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from gpu_ops.network_file import save_network
 from gpu_ops.picture import Picture
 from gpu_ops.progress import State, Steps
 from gpu_ops.smile import SmileConfig, SmileReader
-from gpu_ops.training.going_on import go_on
+from gpu_ops.training.reader_command import Reader, train_and_score
 from gpu_ops.training.reading import Indices, Reading, train_reader
 
 STEPS = 3000
@@ -65,28 +63,17 @@ def _share(hits: list[bool]) -> float:
     return round(float(np.mean(hits)), 4)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder with pictures.npy and scenes.jsonl")
-    parser.add_argument("--held-out", type=Path, required=True, help="the same, of people never trained on")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    torch.manual_seed(options.seed)
-    pictures = np.load(options.data / "pictures.npy", mmap_mode="r")
-    amounts, _ = labels(options.data / "scenes.jsonl")
-    reader = SmileReader(SmileConfig(resolution=pictures.shape[1]))
-    reading = Reading(options.steps, seed=options.seed)
-    state = options.out.with_suffix(".state")
-    go_on(lambda kept: train_smile(reader, pictures, amounts, reading, resume=kept), state, "smile")
-    save_network(options.out, reader, reader.config.as_dict(), half=True)
-    held = np.load(options.held_out / "pictures.npy")
-    figures = accuracy(reader.expressions(held), labels(options.held_out / "scenes.jsonl")[1])
-    options.out.with_suffix(".json").write_text(json.dumps(figures, indent=2) + "\n")
-    print(json.dumps(figures), flush=True)
+def begin(pictures: Picture, scenes: Path, reading: Reading) -> Reader:
+    """An untrained reader, and what it is taught by and scored with."""
+    amounts, _ = labels(scenes)
+    network = SmileReader(SmileConfig(resolution=pictures.shape[1]))
+    return Reader(
+        network,
+        network.config,
+        train=lambda kept: train_smile(network, pictures, amounts, reading, resume=kept),
+        figures=lambda held, exact: accuracy(network.expressions(held), labels(exact)[1]),
+    )
 
 
 if __name__ == "__main__":
-    main()
+    train_and_score("smile", __doc__.partition("\n")[0], STEPS, begin)

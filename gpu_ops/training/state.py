@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ class TrainingConfig:
     batch is of all ranks together. precision "bf16" runs the convolutions from 8 x 8 up in bfloat16; R1 is
     always in float32.
     shared_fakes lets one set of fakes serve both networks in a step. ada_target 0: no augmentation.
+    discriminator_lr None: the same as lr. noise False: the generator's noise has no strength and gets none,
+    for pictures that have nothing random about them (it would stay in every sample as a fixed pattern).
     """
 
     model: GeneratorConfig = field(default_factory=GeneratorConfig)
@@ -41,6 +44,8 @@ class TrainingConfig:
     shared_fakes: bool = True
     ada_target: float = 0.0
     ada_kimg: float = 500.0
+    discriminator_lr: float | None = None
+    noise: bool = True
 
 
 def lazy_adam(parameters: Iterable[torch.nn.Parameter], lr: float, interval: int | None) -> torch.optim.Adam:
@@ -71,7 +76,15 @@ class TrainingState:
         self.augmentation = Adaptive(config.ada_target, config.ada_kimg)
         interval = PATH_LENGTH_INTERVAL if config.pl_weight else None
         self.generator_adam = lazy_adam(self.generator.parameters(), config.lr, interval)
-        self.discriminator_adam = lazy_adam(self.discriminator.parameters(), config.lr, R1_INTERVAL)
+        lr = config.lr if config.discriminator_lr is None else config.discriminator_lr
+        self.discriminator_adam = lazy_adam(self.discriminator.parameters(), lr, R1_INTERVAL)
+        self._still()
+
+    def _still(self) -> None:
+        """Take the noise away, where there is to be none."""
+        for name, strength in chain(self.generator.named_parameters(), self.average.named_parameters()):
+            if not self.config.noise and name.endswith("noise_strength"):
+                strength.requires_grad_(False).zero_()
 
     @property
     def pictures_seen(self) -> int:
@@ -115,6 +128,7 @@ class TrainingState:
             restore_network(getattr(self, name), state, name)
         for name in OPTIMISERS:
             restore_adam(getattr(self, name), state, name)
+        self._still()
 
     def save(self, path: Path) -> None:
         """Write a checkpoint, whole or not at all.
@@ -164,3 +178,4 @@ class TrainingState:
             settings = {key: adam.param_groups[0][key] for key in ("lr", "betas")}
             adam.load_state_dict(saved[name])
             adam.param_groups[0].update(settings)
+        self._still()

@@ -2,11 +2,14 @@
 
 from alembic import context
 
-from storage.file_tables import FILES
+import storage.batch_tables
+import storage.file_tables
+import storage.library_tables  # noqa: F401  their tables are in METADATA too
+from storage.tables import METADATA
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=FILES.metadata,
+    target_metadata=METADATA,
     transactional_ddl=True,
     render_as_batch=True,
 )

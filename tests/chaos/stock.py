@@ -6,8 +6,9 @@ from PIL import Image as Pillow
 
 from chaos.parts import Api
 from chaos.recipes import OPERATIONS
+from storage.library_records import Model, Part
 from storage.migrate import migrate
-from storage.records import SYSTEM_TENANT, Model, ObjectRef, Part, new_id
+from storage.records import SYSTEM_TENANT, ObjectRef, new_id
 from storage.settings import Settings
 from storage.stores import Stores, open_stores
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import httpx
 import servers
 
+from storage.library_records import Model, Part
 from storage.migrate import migrate
-from storage.records import SYSTEM_TENANT, Claim, Model, ObjectRef, Part, new_id
+from storage.records import SYSTEM_TENANT, Claim, ObjectRef, new_id
 from storage.settings import Settings
 from storage.stores import Stores, open_stores
 

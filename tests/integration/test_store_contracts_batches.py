@@ -7,7 +7,8 @@ from store_records import Records
 from storage.batch_records import HELD_UNTIL, Batch, BatchStatus, Chunk
 from storage.batch_stores import Batches
 from storage.errors import BatchEnded, BatchNotFound, ImageInUse, KeyReused
-from storage.records import Claim, Count, IdempotencyKey, Image, Job, Kept, ObjectRef, Priority, Status
+from storage.library_records import Kept
+from storage.records import Claim, Count, IdempotencyKey, Image, Job, ObjectRef, Priority, Status
 from storage.stores import Jobs
 
 SPEC = {"spec": {"kind": "apply", "model": "cars"}, "inputs": {"type": "manifest"}}

@@ -10,8 +10,9 @@ import pytest
 from job_steps import ERROR, REF, claimed
 
 from storage.errors import ImageInUse, ImageNotFound, ModelNotFound
+from storage.library_records import Model, Part
 from storage.objects import image_key
-from storage.records import Image, Model, ObjectRef, Part, new_id
+from storage.records import Image, ObjectRef, new_id
 from storage.stores import Jobs, Library, Locks
 
 

@@ -21,11 +21,12 @@ from storage.errors import (
     VectorInUse,
     VectorNotFound,
 )
+from storage.library_records import Inversion, Kept, Vector
+from storage.library_tables import INVERSIONS
 from storage.memory import MemoryLibrary
 from storage.objects import output_key, vector_key
-from storage.records import Claim, Inversion, Kept, ObjectRef, Status, Vector, new_id
+from storage.records import Claim, ObjectRef, Status, new_id
 from storage.stores import Jobs, Library
-from storage.tables import INVERSIONS
 
 DIGEST = "d" * 64
 

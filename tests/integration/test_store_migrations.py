@@ -9,6 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 
+import storage.library_tables  # noqa: F401  its tables are in METADATA too
 from storage.database import Database
 from storage.errors import EditqError
 from storage.file_tables import FILES

@@ -9,12 +9,9 @@ from pathlib import Path
 import pytest
 import redis
 import servers
-from tiny_model import make_tiny_model
-from worker_plant import Plant, gpu, upload_noise
+from worker_plant import Plant, begun_inversion, gpu, upload_noise
 
-from storage.migrate import migrate
 from storage.records import Status
-from workers.release import register_models
 
 pytestmark = pytest.mark.slow
 
@@ -54,22 +51,12 @@ def broker(tmp_path: Path, valkey_url: str) -> Iterator[Broker]:
 
 @pytest.fixture
 def plant(tmp_path: Path, broker: Broker) -> Iterator[Plant]:
-    make_tiny_model(tmp_path / "pretrained")
-    plant = Plant(tmp_path, broker.url)
-    migrate(plant.settings.database_url)
-    register_models(plant.stores, tmp_path / "pretrained")
-    try:
-        plant.start("cpu")
-        plant.start("gpu")
+    with Plant.working(tmp_path, broker.url) as plant:
         yield plant
-    finally:
-        plant.stop()
 
 
 def test_a_broker_killed_in_mid_job_and_started_again(plant: Plant, broker: Broker) -> None:
-    picture = upload_noise(plant)
-    job = plant.submit("invert", image=picture, steps=150, reuse=False)
-    plant.under_way(job)
+    job = begun_inversion(plant, upload_noise(plant), steps=150)
     broker.kill()
     ended = plant.ended(job)  # in the dark
     assert (ended.status, ended.attempt, ended.lost) == (Status.SUCCEEDED, 1, 0)
@@ -82,9 +69,7 @@ def test_a_broker_killed_in_mid_job_and_started_again(plant: Plant, broker: Brok
 
 
 def test_a_broker_frozen_for_a_while(plant: Plant, broker: Broker) -> None:
-    picture = upload_noise(plant)
-    job = plant.submit("invert", image=picture, steps=150, reuse=False)
-    plant.under_way(job)
+    job = begun_inversion(plant, upload_noise(plant), steps=150)
     broker.process.send_signal(signal.SIGSTOP)
     plant.stores.jobs.request_cancel("local", job.id)
     began = time.monotonic()

@@ -20,9 +20,10 @@ from webhook_receiver import until
 
 from api.app import create_app
 from storage.errors import StorageUnavailable
+from storage.library_records import Kept, Model, Part
 from storage.memory import MemoryObjects, MemoryProgressBoard, memory_stores
 from storage.objects import FileObjects, checkpoint_key, image_key, job_prefix, model_key, output_key
-from storage.records import Claim, Count, Kept, Model, ObjectRef, Part, new_id
+from storage.records import Claim, Count, ObjectRef, new_id
 from storage.settings import Settings
 from storage.sources import MemorySource, Sources
 from storage.stores import Objects, Stores

@@ -8,8 +8,9 @@ from store_records import Records
 from test_worker_garbage import garbage, stores_of
 
 from storage.batch_records import Chunk
+from storage.library_records import Kept
 from storage.objects import FileObjects, output_key
-from storage.records import Claim, Kept
+from storage.records import Claim
 from storage.results import Results
 from storage.stores import Stores
 

@@ -13,8 +13,8 @@ from test_store_contracts_library import model
 from test_store_contracts_vectors import DIGEST, inversion, left_by, unused_for
 from test_worker_garbage import collecting, garbage, kept, put, service, stores_of
 
+from storage.library_records import Kept
 from storage.objects import FileObjects, vector_key
-from storage.records import Kept
 from storage.stores import Stores
 
 FILE = save({"delta_w": np.ones((10, 16), np.float32)})  # of model(): 64 px

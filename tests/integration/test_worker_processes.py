@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from tiny_model import SIZE_PX
-from worker_plant import Plant, gpu, upload_noise
+from worker_plant import Plant, begun_inversion, gpu, upload_noise
 
 from storage.masks import decode_mask
 from storage.records import Job, Priority, Status
@@ -97,16 +97,14 @@ def test_long_work_gives_way_to_an_interactive_job_and_goes_on(plant: Plant, pic
 
 
 def test_kill_9_of_the_pool_child(plant: Plant, picture: str) -> None:
-    job = plant.submit("invert", image=picture, steps=STEPS, reuse=False)
-    plant.under_way(job)
+    job = begun_inversion(plant, picture, steps=STEPS)
     (child,) = gpu(plant).children
     os.kill(child, signal.SIGKILL)
     assert_succeeded_once(plant, job, attempt=2, lost=1)
 
 
 def test_kill_9_of_the_parent_and_a_new_start(plant: Plant, picture: str) -> None:
-    job = plant.submit("invert", image=picture, steps=STEPS, reuse=False)
-    plant.under_way(job)
+    job = begun_inversion(plant, picture, steps=STEPS)
     plant.kill(gpu(plant))
     plant.start("gpu")
     assert_succeeded_once(plant, job, attempt=2, lost=1)

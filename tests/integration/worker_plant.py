@@ -81,9 +81,20 @@ class Plant:
     @contextlib.contextmanager
     def opened(cls, folder: Path, redis_url: str, **others: Any) -> Iterator["Plant"]:
         """With a database, a tiny model, a worker for each queue, and a broker that holds nothing."""
+        with redis.Redis.from_url(redis_url) as broker:
+            broker.flushall()
+            with cls.working(folder, redis_url, **others) as plant:
+                try:
+                    yield plant
+                finally:
+                    broker.flushall()
+
+    @classmethod
+    @contextlib.contextmanager
+    def working(cls, folder: Path, redis_url: str, **others: Any) -> Iterator["Plant"]:
+        """The same, and whatever the broker holds; it may be away at the end."""
         make_tiny_model(folder / "pretrained")
         plant = cls(folder, redis_url, others)
-        plant.broker.flushall()
         migrate(plant.settings.database_url)
         register_models(plant.stores, folder / "pretrained")
         try:
@@ -91,7 +102,6 @@ class Plant:
             plant.start("gpu")
             yield plant
         finally:
-            plant.broker.flushall()
             plant.stop()
 
     def start(self, queue: str, *options: str, **environ: str) -> Worker:
@@ -173,6 +183,12 @@ def upload_noise(plant: Plant) -> str:
     ref = plant.stores.objects.put(image_key("local", "0" * 64), buffer.getvalue(), "image/png")
     image = Image(new_id(), "local", "picture", ref, 48, 40, "noise.png", 0.0)
     return plant.stores.library.add_image(image).id
+
+
+def begun_inversion(plant: Plant, picture: str, *, steps: int) -> Job:
+    """One that is under way, and takes over no earlier one's code."""
+    job = plant.submit("invert", image=picture, steps=steps, reuse=False)
+    return plant.under_way(job)
 
 
 def _command_line(pid: int) -> bytes:

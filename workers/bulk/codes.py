@@ -14,10 +14,10 @@ from gpu_ops.many.inverting import Inverting as InvertingWork
 from gpu_ops.picture import Picture
 from gpu_ops.sample import seeded_code
 from storage.inversion_specs import Inverting
+from storage.library_records import Model
 from storage.masks import encode_mask
 from storage.pictures import encode_png
 from storage.plain import plain
-from storage.records import Model
 from storage.results import Results
 from workers.attempt import Attempt
 from workers.bulk.operation import Event, Files, Made, Stepped, fault_of, run_many

@@ -7,18 +7,25 @@ thousand.
 import json
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from gpu_ops.progress import Progress, State, Steps
 from storage.batch_records import Batch, Chunk
+from storage.batch_specs import read_batch_spec
 from storage.errors import ObjectCorrupt
+from storage.library_records import Model
 from storage.manifests import sent_again
 from storage.plain import plain
+from storage.results import Results
 from storage.stores import Stores
 from workers.attempt import Attempt, Saved
 from workers.bulk.items import read_items
+from workers.bulk.labelled import about_of, items_of
+from workers.datasets.writing import DatasetWriter, plan_of
 from workers.recipe import Recipe
+from workers.recipes.dataset_sink import AttemptSink
 
 LINES = "application/jsonl"
 CANCELED = {"code": "canceled", "detail": "The batch was canceled before this item's turn."}
@@ -26,8 +33,12 @@ CANCELED = {"code": "canceled", "detail": "The batch was canceled before this it
 
 @dataclass
 class Merging:
+    """dataset: where what succeeded is written to as well, if that is asked for."""
+
     batch: Batch
     stores: Stores
+    model: Model
+    dataset: DatasetWriter | None
     results: BinaryIO
     errors: BinaryIO
     counts: dict[str, int] = field(default_factory=dict)
@@ -36,7 +47,11 @@ class Merging:
 def load(attempt: Attempt) -> Merging:
     batch = attempt.stores.batches.get(attempt.job.tenant_id, attempt.job.spec["batch"])
     files = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115  they live as long as the merging
-    return Merging(batch, attempt.stores, *files)  # type: ignore[arg-type]
+    spec = read_batch_spec(batch.spec)
+    model = attempt.stores.library.get_model(batch.tenant_id, spec.wanted.model)
+    written = spec.dataset and plan_of(spec.dataset, model)
+    dataset = DatasetWriter(AttemptSink(attempt), written) if written else None
+    return Merging(batch, attempt.stores, model, dataset, *files)  # type: ignore[arg-type]
 
 
 def operate(merging: Merging, _resume: State | None) -> Steps[Merging]:
@@ -52,7 +67,19 @@ def operate(merging: Merging, _resume: State | None) -> Steps[Merging]:
                 merging.errors.write(json.dumps(again, separators=(",", ":")).encode() + b"\n")
             merging.counts[told["status"]] = merging.counts.get(told["status"], 0) + 1
         yield Progress(chunk.number + 1, merging.batch.chunks)
+    if merging.dataset is not None:
+        yield from _write_dataset(merging, merging.dataset)
     return merging
+
+
+def _write_dataset(merging: Merging, writer: DatasetWriter) -> Steps[None]:
+    """From the list of results: once more through all of it."""
+    results = Results(merging.stores.objects, merging.batch.tenant_id)
+    merging.results.seek(0)
+    for line in merging.results:
+        for item in items_of(json.loads(line), results, merging.model):
+            writer.add(item)
+        yield Progress(merging.batch.chunks, merging.batch.chunks)
 
 
 def _lines(data: bytes) -> Iterator[dict[str, Any]]:
@@ -78,11 +105,16 @@ def _lost(merging: Merging, chunk: Chunk) -> Iterator[dict[str, Any]]:
 
 
 def save(attempt: Attempt, merging: Merging, _result: Merging) -> Saved:
+    counted = {}
+    if merging.dataset is not None:
+        with closing(merging.dataset) as writer:
+            if writer.count:
+                counted = writer.finish(about_of(merging.batch, merging.model, merging.counts))
     for name in ("results", "errors"):
         with getattr(merging, name) as file:
             file.seek(0)
             attempt.put(f"{name}.jsonl", file, LINES)
-    return Saved(attempt.outputs, {"listed": merging.counts})
+    return Saved(attempt.outputs, {"listed": merging.counts, **({"dataset": counted} if counted else {})})
 
 
 RECIPE = Recipe(load, operate, save)

@@ -5,9 +5,9 @@ from typing import Any
 from gpu_ops.many.editing import Editing
 from gpu_ops.presets import weigh
 from storage.batch_specs import BatchSpec
+from storage.library_records import Model
 from storage.mask_operations import copied_masks
 from storage.masks import resolve_parts
-from storage.records import Model
 from storage.results import Results
 from storage.specs import EditSpec, InvertSpec
 from storage.vector_specs import ApplySpec

@@ -102,7 +102,7 @@ def _listed(listed: PrefixInputs, tenant_id: str, stores: Stores) -> Iterator[Re
     source = stores.sources.open(tenant_id, listed.bucket, field="inputs.bucket")
     if listed.prefix.strip("/"):
         checked_source_key(listed.prefix.strip("/"), field="inputs.prefix")
-    found = sorted(key for key, _ in source.list(listed.prefix) if key.lower().endswith(PICTURES))
+    found = sorted(key for key in source.list(listed.prefix) if key.lower().endswith(PICTURES))
     for number, key in enumerate(found, 1):
         yield number, key.encode("utf-8", "replace"), judged(number, partial(dict, key=key))
 

@@ -22,11 +22,12 @@ from gpu_ops.progress import Progress, State, Steps
 from storage.batch_records import Batch, Chunk
 from storage.batch_specs import BatchSpec, read_batch_spec
 from storage.errors import EditqError
-from storage.manifests import Entry, Refused, digest_of
-from storage.records import Kept
+from storage.library_records import Kept
+from storage.manifests import Entry, Refused
 from storage.settings import Settings
 from storage.stores import Stores
 from workers.attempt import Attempt, Saved
+from workers.bulk.labelled import check_size
 from workers.bulk.reading import bucket_of, read_inputs
 from workers.recipe import Recipe
 
@@ -35,6 +36,7 @@ LINES = "application/jsonl"
 MOST_CHUNKS = 100_000
 SHOWN = 300  # bytes of a refused line
 Flags = npt.NDArray[np.bool_]
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
 @dataclass
@@ -59,10 +61,10 @@ class Reading:
     chunks: list[Chunk] = field(default_factory=list)
 
     def take(self, entry: Entry) -> None:
-        self.candidates.write(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
-        self.ids.append(digest_of(entry["id"]))
+        self.candidates.write(_ENCODER.encode(entry).encode() + b"\n")
+        self.ids.append(short(entry["id"]))
         key = entry.get("key")
-        self.keys.append(digest_of(key) or 1 if key is not None else 0)
+        self.keys.append(0 if key is None else short(key))
         if key is not None:
             self.common = key if self.common is None else _beginning(self.common, key)
 
@@ -70,6 +72,11 @@ class Reading:
         told = {"n": number, "error": error.as_dict(), "line": line[:SHOWN].decode("utf-8", "replace")}
         self.invalid.write(json.dumps(told).encode() + b"\n")
         self.refused += 1
+
+
+def short(text: str) -> int:
+    """64 bits, not 0, that stand for a text among millions of others, in this process alone."""
+    return hash(text) & (2**64 - 1) or 1
 
 
 def _beginning(one: str, other: str) -> str:
@@ -124,8 +131,8 @@ def _looked_up(reading: Reading, count: int) -> Generator[Progress, bool | None,
         reading.batch.tenant_id, bucket_of(reading.spec), field="inputs.bucket"
     )
     listed = array("Q")
-    for index, (key, _) in enumerate(source.list(reading.common)):
-        listed.append(digest_of(key) or 1)
+    for index, key in enumerate(source.list(reading.common)):
+        listed.append(short(key))
         if index % TOLD_EVERY == 0:
             yield Progress(count, 2 * count + 1)
     found: Flags = np.isin(keys, np.frombuffer(listed, np.uint64)) | (keys == 0)
@@ -176,6 +183,7 @@ def save(attempt: Attempt, reading: Reading, _result: Reading) -> Saved:
             attempt.put(f"{name}.jsonl", file, LINES)
         reading.candidates.close()
     items = sum(chunk.items for chunk in reading.chunks)
+    check_size(reading.spec, items)
     counts = {"items": items, "invalid": reading.refused, "chunks": len(reading.chunks)}
     facts: dict[str, object] = {**counts, "estimate": estimate(attempt.stores, reading.spec, items)}
     return Saved(attempt.outputs, facts, Kept(chunks=tuple(reading.chunks)))

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.library_records import Part
 from storage.masks import Mask
 from storage.pictures import encode_png
-from storage.records import Part
 
 Picture = NDArray[np.uint8]
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # no dot: WebDataset's keys end at the first one

@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from storage.annotations import default_min_piece_px
+from storage.dataset_specs import Written
+from storage.library_records import Model
 from storage.pictures import encode_png
 from workers.datasets.card import About, figures
 from workers.datasets.card_text import card_text
@@ -45,6 +48,20 @@ class Plan:
     @property
     def splits(self) -> list[str]:
         return [split for split in SPLITS if self.fractions.get(split, 0) > 0]
+
+
+def plan_of(written: Written, model: Model) -> Plan:
+    """As it was asked for, with the parts of a model."""
+    smallest = written.min_instance_px
+    coco = Coco(
+        panoptic="coco_panoptic" in written.formats,
+        instances="coco_instance" in written.formats,
+        outlines=written.instances,
+        min_instance_px=default_min_piece_px(model.resolution_px) if smallest is None else smallest,
+    )
+    classes = Classes(model.parts, model.groups)
+    formats, fractions = frozenset(written.formats), written.split.model_dump()
+    return Plan(formats, classes, fractions, coco, written.shard_bytes)
 
 
 class DatasetWriter:

@@ -17,9 +17,9 @@ from gpu_ops.refine import View, look
 from gpu_ops.vectors import Use, combine
 from storage.amounts import strength_for
 from storage.errors import InvalidInput
+from storage.library_records import Kept, Model, Vector
 from storage.masks import resolve_parts
 from storage.photographs import check_pasted, pasted
-from storage.records import Kept, Model, Vector
 from storage.vector_specs import REFINE_STEPS, ApplyPoint, ApplySpec, VectorUse
 from workers.attempt import Attempt, Saved
 from workers.recipe import Recipe

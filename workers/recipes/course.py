@@ -5,7 +5,7 @@ from typing import TypeVar
 import torch
 
 from gpu_ops.progress import State, Steps
-from workers.recipes.stages import resumed, stage
+from gpu_ops.stages import resumed, stage
 
 R = TypeVar("R")
 FOUND = "found."

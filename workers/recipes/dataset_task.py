@@ -16,17 +16,15 @@ from gpu_ops.labelled import Labelled, label
 from gpu_ops.picture import Picture
 from gpu_ops.sample import seeded_code
 from gpu_ops.vectors import Use, compose
-from storage.annotations import default_min_piece_px
 from storage.dataset_specs import GenerateDatasetSpec, StrengthRange
 from storage.errors import InvalidInput
+from storage.library_records import Model, Vector
 from storage.masks import resolve_parts
-from storage.records import Model, Vector
 from storage.version import code_version
 from workers.attempt import Attempt
 from workers.datasets.choose import Range, draw_strengths, stratum_of
-from workers.datasets.coco import Coco
-from workers.datasets.item import Classes, DatasetItem
-from workers.datasets.writing import Plan
+from workers.datasets.item import DatasetItem
+from workers.datasets.writing import Plan, plan_of
 from workers.recipes.dataset_sink import AttemptSink
 from workers.recipes.inputs import find_model
 
@@ -80,20 +78,7 @@ class DatasetTask:
 
     @cached_property
     def plan(self) -> Plan:
-        spec, smallest = self.spec, self.spec.min_instance_px
-        coco = Coco(
-            panoptic="coco_panoptic" in spec.formats,
-            instances="coco_instance" in spec.formats,
-            outlines=spec.instances,
-            min_instance_px=default_min_piece_px(self.model.resolution_px) if smallest is None else smallest,
-        )
-        return Plan(
-            frozenset(spec.formats),
-            Classes(self.model.parts, self.model.groups),
-            spec.split.model_dump(),
-            coco,
-            spec.shard_bytes,
-        )
+        return plan_of(self.spec, self.model)
 
     def draw(self, seeds: Iterable[int]) -> Labelled:
         """The samples of seeds, with their vectors on."""

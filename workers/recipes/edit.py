@@ -14,9 +14,9 @@ from gpu_ops.picture import Picture
 from gpu_ops.progress import State, Steps
 from gpu_ops.roi import default_buffer_px, region_of_interest
 from storage.errors import MaskUnchanged
+from storage.library_records import Model
 from storage.mask_operations import apply_operations, copied_masks, edited_parts
 from storage.photographs import PASTED
-from storage.records import Model
 from storage.specs import EditSpec
 from workers.attempt import Attempt, Saved
 from workers.recipe import Recipe

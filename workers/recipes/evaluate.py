@@ -12,7 +12,7 @@ from gpu_ops.inception import load_inception
 from gpu_ops.progress import State, Steps
 from gpu_ops.vectors import Use
 from storage.errors import InvalidInput
-from storage.records import Model
+from storage.library_records import Model
 from storage.training_specs import EvaluateSpec
 from workers.attempt import Attempt, Saved
 from workers.recipe import Recipe

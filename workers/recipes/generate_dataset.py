@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from gpu_ops.progress import Progress, State, Steps
+from gpu_ops.stages import resumed, stage
 from storage.errors import InvalidInput, ObjectCorrupt, OutputNotFound
 from storage.version import code_version
 from workers.attempt import Attempt, Saved
@@ -23,7 +24,6 @@ from workers.datasets.writing import DatasetWriter
 from workers.recipe import Recipe
 from workers.recipes.dataset_task import DatasetTask, read_task
 from workers.recipes.outputs import Outputs
-from workers.recipes.stages import resumed, stage
 
 LOOK, DRAW = "look", "draw"
 TOLD, MODEL = "told", "model"

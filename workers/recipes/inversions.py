@@ -18,8 +18,9 @@ from gpu_ops.progress import State, Steps
 from gpu_ops.tuning import TuneResult, tune, tuned
 from storage.errors import InvalidInput, ObjectCorrupt, OutputNotFound
 from storage.inversion_specs import Inverting
+from storage.library_records import Inversion, Kept, Model
 from storage.plain import plain
-from storage.records import Inversion, Kept, Model, Status
+from storage.records import Status
 from workers.attempt import Attempt
 from workers.recipes.course import Course
 from workers.recipes.outputs import DELTA_W, W_PLUS, Outputs, read_tensor

@@ -6,7 +6,7 @@ from typing import Any
 from gpu_ops.bundle import Bundle
 from gpu_ops.picture import Picture, to_uint8
 from gpu_ops.progress import State, Steps
-from storage.records import Model
+from storage.library_records import Model
 from storage.specs import InvertSpec
 from workers.attempt import Attempt, Saved
 from workers.recipe import Recipe

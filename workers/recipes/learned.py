@@ -10,7 +10,7 @@ from gpu_ops.bundle import Bundle
 from gpu_ops.learn import Example
 from gpu_ops.picture import Picture
 from gpu_ops.presets import weigh
-from storage.records import Inversion, Kept, Model, Vector
+from storage.library_records import Inversion, Kept, Model, Vector
 from storage.vector_specs import LearnVectorSpec, Losses, OnePoint, Target
 from workers.attempt import Attempt, Saved
 from workers.recipes.inversions import Inverted, Search, kept_inversion, save_code

@@ -9,10 +9,11 @@ from safetensors.torch import load, save
 
 from gpu_ops.bundle import Bundle
 from gpu_ops.picture import Picture
+from storage.library_records import Model
 from storage.masks import encode_mask
 from storage.pictures import encode_png
 from storage.plain import plain
-from storage.records import Job, Model
+from storage.records import Job
 from storage.version import code_version
 from workers.attempt import Attempt
 

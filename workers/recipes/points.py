@@ -6,7 +6,7 @@ from gpu_ops.bundle import Bundle
 from gpu_ops.progress import Steps
 from gpu_ops.sample import seeded_code
 from storage.inversion_specs import Inverting
-from storage.records import Model
+from storage.library_records import Model
 from storage.vector_specs import OnePoint
 from workers.attempt import Attempt
 from workers.recipes.course import Course

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from gpu_ops.bundle import Bundle
 from gpu_ops.progress import State, Steps
 from gpu_ops.sample import SampleResult, sample
-from storage.records import Model
+from storage.library_records import Model
 from storage.specs import SampleSpec
 from workers.attempt import Attempt, Saved
 from workers.recipe import Recipe

@@ -8,6 +8,8 @@ from workers.recipes import (
     edit,
     evaluate,
     generate_dataset,
+    import_identity,
+    import_model,
     invert,
     learn_vector,
     sample,
@@ -30,4 +32,6 @@ RECIPES: dict[str, AnyRecipe] = {
     "evaluate": evaluate.RECIPE,
     CHUNK: operations.RECIPE,
     "generate_dataset": generate_dataset.RECIPE,
+    "import_model": import_model.RECIPE,
+    "import_identity": import_identity.RECIPE,
 }

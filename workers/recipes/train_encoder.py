@@ -11,7 +11,7 @@ from gpu_ops.picture import Picture, to_uint8
 from gpu_ops.progress import State, Steps
 from gpu_ops.sample import seeded_code
 from gpu_ops.training.encoder import EncoderTraining, encoder_for, encoder_psnr_db, train_encoder
-from storage.records import Kept, Model
+from storage.library_records import Kept, Model
 from storage.training_specs import TrainEncoderSpec
 from workers.attempt import Attempt, Saved
 from workers.recipe import Recipe

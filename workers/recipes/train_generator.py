@@ -16,8 +16,8 @@ from gpu_ops.training.generator import train
 from gpu_ops.training.pictures import Pictures
 from gpu_ops.training.state import TrainingConfig, TrainingState
 from storage.annotations import UNLABELLED
+from storage.library_records import Kept, Model
 from storage.plain import plain
-from storage.records import Kept, Model
 from storage.training_specs import TrainGeneratorSpec
 from storage.version import code_version
 from workers.attempt import Attempt, Saved

@@ -14,20 +14,20 @@ from gpu_ops.picture import Picture, to_uint8
 from gpu_ops.progress import State, Steps
 from gpu_ops.sample import seeded_code
 from gpu_ops.segmenter import Segmenter
+from gpu_ops.stages import resumed, stage
 from gpu_ops.training.annotate import invert_all
 from gpu_ops.training.segmenter import folds, segmenter_for, train_segmenter
 from gpu_ops.training.tensors import network_state, restore_network
 from gpu_ops.uncertainty import picture_score, uncertainty
 from storage.annotations import default_min_piece_px, fitted, groups_of, parts_of, without_small_pieces
+from storage.library_records import Kept, Model, Part
 from storage.masks import decode_mask
-from storage.records import Kept, Model, Part
 from storage.training_specs import TrainSegmenterSpec
 from workers.attempt import Attempt, Saved
 from workers.recipe import Recipe
 from workers.recipes.inputs import find_model, read_picture
 from workers.recipes.new_model import files_of, new_model, put_network
 from workers.recipes.outputs import W_PLUS, Outputs
-from workers.recipes.stages import resumed, stage
 
 INVERT, TRAIN, FOLD, TRAINED, HELD = "invert", "train", "fold", "trained", "held"
 TRAINED_STEPS = "trained_steps"

@@ -17,7 +17,7 @@ _MOST_CHARACTERS = 200
 
 @dataclass
 class Contents:
-    """format: persistent | tensorflow | g_ema | state_dict | npy."""
+    """format: persistent | tensorflow | g_ema | state_dict | npy | onnx."""
 
     format: str
     tensors: dict[str, Tensor] = field(default_factory=dict)

@@ -24,7 +24,7 @@ class Steps:
     def spend(self, count: int = 1) -> None:
         self.left -= count
         if self.left < 0:
-            raise LimitExceeded(f"the pickle has more than {self.allowed} instructions, the most allowed")
+            raise LimitExceeded(f"the file has more than {self.allowed} instructions, the most allowed")
 
 
 class Machine:

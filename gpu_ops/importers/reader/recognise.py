@@ -9,6 +9,7 @@ from gpu_ops.importers.reader.instructions import read_pickle
 from gpu_ops.importers.reader.machine import Machine, Steps
 from gpu_ops.importers.reader.nodes import Call, Storage, Value, described
 from gpu_ops.importers.reader.npy import NPY_START, read_npy
+from gpu_ops.importers.reader.onnx import ONNX_START, read_onnx
 from gpu_ops.importers.reader.persistence import PERSISTENT, PersistentReader, StorageOf
 from gpu_ops.importers.reader.tensorflow import NETWORK, read_tensorflow
 from gpu_ops.importers.reader.tensors import Tensor, numpy_array, torch_tensor
@@ -39,13 +40,15 @@ def read_contents(file: BinaryIO, data: memoryview, limits: Limits) -> Contents:
         contents = _torch_contents(read_legacy(data, steps))
     elif start.startswith(NPY_START):
         contents = read_npy(data)
+    elif start.startswith(ONNX_START):
+        contents = read_onnx(data, steps)
     elif start.startswith(_PICKLE_START):
         contents = _pickle_contents(data, steps)
     else:
         kind = next((name for first, name in _OTHERS.items() if start.startswith(first)), "unknown")
         raise UnknownFormat(
             f"the file is {kind} (it begins with {start[:8].hex(' ')}); a pickle of protocol 2 to 5, "
-            "a file of torch.save or an .npy file was expected"
+            "a file of torch.save, an .npy file or an .onnx file was expected"
         )
     contents.check(limits)
     return contents

@@ -2,6 +2,7 @@
 
 from chaos.checks import Fault
 from chaos.faults import broker, commit, database, exhausted, kill, objects
+from chaos.faults.batch import BATCH, BATCH_ON_HOSTS
 from chaos.faults.cancel import CANCEL
 from chaos.faults.clock import CLOCK
 from chaos.faults.duplicates import DUPLICATES
@@ -34,5 +35,7 @@ FAULTS: list[Fault] = [
     ROWS,
     CANCEL,
     PARTITION,
+    BATCH,
+    BATCH_ON_HOSTS,
     SOAK,
 ]

@@ -88,7 +88,7 @@ def may_make_hosts() -> str | None:
 
 def partition(world: World, rng: Random) -> Told:
     network: Network = world.known["network"]
-    near, far = (_on(world, network, host) for host in (NEAR, FAR))
+    near, far = (worker_on(world, network, host) for host in (NEAR, FAR))
     jobs = [world.submit(steps=60, lr=rng.randint(1, 1000) / 1000) for _ in range(2)]
     cut_off = until(lambda: _held_by(world, far, jobs), "a job on the far host")
     pause(rng, 0.2, 2.0)
@@ -144,7 +144,7 @@ def _held_by(world: World, worker: Worker, jobs: list[Submitted]) -> Submitted |
     return next((job for job in jobs if world.holder(job) is worker), None)
 
 
-def _on(world: World, network: Network, host: str) -> Worker:
+def worker_on(world: World, network: Network, host: str) -> Worker:
     """The live worker of a host."""
     worker: Worker | None = world.known.get(host)
     if worker is None or not worker.alive:

@@ -11,9 +11,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image as Pillow
 
+from storage.library_records import Model, Part, Vector
 from storage.masks import Mask, encode_mask
 from storage.objects import output_key, vector_key
-from storage.records import SYSTEM_TENANT, Job, Model, ObjectRef, Part, Vector, new_id
+from storage.records import SYSTEM_TENANT, Job, ObjectRef, new_id
 from storage.stores import Stores
 
 SIZE_PX = 16

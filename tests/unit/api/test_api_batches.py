@@ -11,8 +11,9 @@ from api_trial import Trial, put_vector
 from flask.testing import FlaskClient
 
 from storage.batch_records import Chunk
+from storage.library_records import Kept
 from storage.objects import output_key
-from storage.records import Claim, Kept, ObjectRef
+from storage.records import Claim, ObjectRef
 from storage.results import Results
 
 SEEDS = {"type": "seeds", "seed": 5, "count": 4}

@@ -8,7 +8,8 @@ from api_trial import Trial
 from flask.testing import FlaskClient
 
 from storage.annotations import UNLABELLED
-from storage.records import LOCAL_TENANT, ObjectRef, Vector, new_id
+from storage.library_records import Vector
+from storage.records import LOCAL_TENANT, ObjectRef, new_id
 
 NOBODY = "f" * 32
 BODY: dict[str, Any] = {"kind": "generate_dataset"}

@@ -7,6 +7,7 @@ import pytest
 from api_trial import Trial, cars, picture, put_vector, upload
 from flask.testing import FlaskClient
 
+from storage.errors import ImageInUse
 from storage.records import Job
 
 EDIT: dict[str, Any] = {"kind": "edit", "mask_operations": [{"op": "scale", "part": "wheel", "factor": 1.4}]}
@@ -79,7 +80,11 @@ def inverted(client: FlaskClient, trial: Trial) -> Job:
 def test_an_inversion_s_photograph_must_be_there_still(client: FlaskClient, trial: Trial) -> None:
     inversion = inverted(client, trial)
     body = EDIT | {"inversion": inversion.id, "photo": {}}
-    assert client.post("/v1/jobs", json=body).status_code == 202
+    waiting = client.post("/v1/jobs", json=body)
+    assert waiting.status_code == 202
+    with pytest.raises(ImageInUse):
+        trial.stores.library.delete_image("local", inversion.spec["image"])
+    client.post(f"/v1/jobs/{waiting.json['id']}/cancel")
     trial.stores.library.delete_image("local", inversion.spec["image"])
     assert refused(client, trial, body) == (404, "image_not_found", "photo")
     assert client.post("/v1/jobs", json=EDIT | {"inversion": inversion.id}).status_code == 202

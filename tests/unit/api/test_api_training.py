@@ -9,8 +9,9 @@ from api_trial import SIZE_PX, Trial, car_mask, mask_png, picture, upload
 from flask.testing import FlaskClient
 
 from storage.annotations import UNLABELLED
+from storage.library_records import Vector
 from storage.masks import encode_mask
-from storage.records import LOCAL_TENANT, ObjectRef, Vector, new_id
+from storage.records import LOCAL_TENANT, ObjectRef, new_id
 
 NOBODY = "f" * 32
 

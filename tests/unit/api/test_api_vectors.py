@@ -12,8 +12,9 @@ from flask.testing import FlaskClient
 from safetensors.numpy import load, save
 from werkzeug.test import TestResponse
 
+from storage.library_records import Vector
 from storage.objects import model_key, output_key, vector_key
-from storage.records import Vector, new_id
+from storage.records import new_id
 
 DELTA = np.random.default_rng(0).normal(size=(6, 16)).astype(np.float32)  # of cars(): 16 px
 FILE = save({"delta_w": DELTA})

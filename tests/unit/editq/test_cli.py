@@ -10,8 +10,9 @@ from werkzeug.serving import make_server
 
 from api.app import create_app
 from editq.cli import main
+from storage.library_records import Model, Part
 from storage.memory import memory_stores
-from storage.records import SYSTEM_TENANT, Count, Model, ObjectRef, Part, new_id
+from storage.records import SYSTEM_TENANT, Count, ObjectRef, new_id
 from storage.settings import Settings
 
 

@@ -11,9 +11,10 @@ from api.app import create_app
 from editq import Client
 from editq.problems import error_for
 from storage import errors
+from storage.library_records import Model, Part
 from storage.memory import memory_stores
 from storage.objects import output_key
-from storage.records import LOCAL_TENANT, SYSTEM_TENANT, Model, ObjectRef, Part, Priority, new_id
+from storage.records import LOCAL_TENANT, SYSTEM_TENANT, ObjectRef, Priority, new_id
 from storage.settings import Settings
 from storage.specs import InvertSpec, JobOptions, SampleSpec, Webhook
 

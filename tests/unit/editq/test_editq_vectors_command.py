@@ -14,9 +14,10 @@ from api.app import create_app
 from editq import Client
 from editq.cli import main
 from storage import errors
+from storage.library_records import Model, Part, Vector
 from storage.memory import memory_stores
 from storage.pictures import encode_png
-from storage.records import SYSTEM_TENANT, Model, ObjectRef, Part, Vector, new_id
+from storage.records import SYSTEM_TENANT, ObjectRef, new_id
 from storage.settings import Settings
 
 DELTA = np.random.default_rng(0).normal(size=(6, 16)).astype(np.float32)

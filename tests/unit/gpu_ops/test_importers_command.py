@@ -1,4 +1,4 @@
-"""`editq models import`, from the command line to the folder."""
+"""`editq models import --to`, from the command line to the folder."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ def editq(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def test_a_generator_and_its_vector(tmp_path: Path) -> None:
     write_rosinality(tmp_path / "My Cars.pt", rosinality_network(Shape(8)))
     np.save(tmp_path / "wheels.npy", np.ones((1, 4, 10), np.float32))
-    done = editq("models", "import", "My Cars.pt", "wheels.npy", cwd=tmp_path)
+    done = editq("models", "import", "My Cars.pt", "wheels.npy", "--to", "my-cars", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "written: my-cars" in done.stdout
     assert read_description(tmp_path / "my-cars")["vectors"][0]["name"] == "wheels"
@@ -29,7 +29,7 @@ def test_modules_beside_the_files_are_not_imported(tmp_path: Path) -> None:
     np.save(tmp_path / "wheels.npy", np.ones((1, 4, 10), np.float32))
     for name in ("torch", "numpy", "json", "gpu_ops"):
         (tmp_path / f"{name}.py").write_text("open('canary', 'w').close()")
-    done = editq("models", "import", "wheels.npy", cwd=tmp_path)
+    done = editq("models", "import", "wheels.npy", "--to", "wheels", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "canary").exists()
 

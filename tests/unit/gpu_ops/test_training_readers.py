@@ -4,16 +4,20 @@ import json
 import math
 import os
 import signal
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 
 from gpu_ops.identity import Identity, IdentityConfig
+from gpu_ops.network_file import load_network
 from gpu_ops.picture import Picture, to_tensor
 from gpu_ops.progress import Progress, State, Steps
 from gpu_ops.smile import SmileConfig, SmileReader
+from gpu_ops.training import identity, smile
 from gpu_ops.training.going_on import go_on
 from gpu_ops.training.identity import (
     Classified,
@@ -26,6 +30,7 @@ from gpu_ops.training.identity import (
     verification,
 )
 from gpu_ops.training.perceptual import read_attributes
+from gpu_ops.training.reader_command import train_and_score
 from gpu_ops.training.reading import Reading
 from gpu_ops.training.smile import accuracy, labels, train_smile
 
@@ -169,3 +174,21 @@ def test_a_command_that_is_told_to_end_goes_on_where_it_was(tmp_path: Path) -> N
     assert go_on(begin, kept, "counting") == "done"
     assert seen == [1, 2, 3, 4, 5]
     assert not kept.exists()
+
+
+@pytest.mark.parametrize("module", [identity, smile])
+def test_the_command_leaves_a_network_that_loads_and_its_figures(
+    module: ModuleType, people: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"identity": int(who), "smile": 0.5, "expression": "smiling"} for who in PEOPLE]
+    np.save(tmp_path / "pictures.npy", people)
+    (tmp_path / "scenes.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    out, folder = tmp_path / "weights.safetensors", str(tmp_path)
+    asked = ["--data", folder, "--held-out", folder, "--out", str(out), "--steps", "1"]
+    monkeypatch.setattr(sys, "argv", ["command", *asked])
+    train_and_score("a reader", "about it", 9, module.begin)
+    config, weights = load_network(out)
+    assert config["resolution"] == 16
+    assert all(bool(tensor.isfinite().all()) for tensor in weights.values())
+    assert json.loads(out.with_suffix(".json").read_text())["n"] == len(PEOPLE)
+    assert not out.with_suffix(".state").exists()

@@ -91,6 +91,21 @@ def test_a_state_that_is_loaded_keeps_this_runs_rates(tmp_path: Path) -> None:
     assert slower.generator_adam.param_groups[0]["lr"] == pytest.approx(0.001 * 4 / 5)
 
 
+def test_noise_can_be_taken_away_for_good_and_the_discriminator_have_its_own_rate(tmp_path: Path) -> None:
+    config = TrainingConfig(model=MODEL, batch=4)
+    noisy = TrainingState(config)
+    list(train(noisy, pictures(), 2))
+    noisy.save(tmp_path / "checkpoint.pt")
+    still = TrainingState(replace(config, noise=False, discriminator_lr=0.004))
+    still.load(tmp_path / "checkpoint.pt")
+    list(train(still, pictures(), 4))
+    for network in (still.generator, still.average):
+        strengths = [float(p) for name, p in network.named_parameters() if name.endswith("noise_strength")]
+        assert strengths == [0.0] * len(strengths)
+    assert still.discriminator_adam.param_groups[0]["lr"] == pytest.approx(0.004 * 16 / 17)
+    assert any(float(p) for name, p in noisy.generator.named_parameters() if name.endswith("noise_strength"))
+
+
 def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
     config = TrainingConfig(model=MODEL, batch=4)
     TrainingState(config).save(tmp_path / "checkpoint.pt")

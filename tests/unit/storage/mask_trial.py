@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from storage.library_records import Part
 from storage.mask_operations import NO_MASKS, apply_operations
 from storage.mask_shapes import Region
 from storage.masks import Mask
-from storage.records import Part
 from storage.specs import MaskOperation
 
 NAMES = ("background", "body", "tyre", "rim", "hub")

@@ -14,7 +14,8 @@ from storage.annotations import (
     without_small_pieces,
 )
 from storage.errors import InvalidInput, MaskMismatch, ModelIncomplete
-from storage.records import Model, ObjectRef, Part
+from storage.library_records import Model, Part
+from storage.records import ObjectRef
 from storage.training_specs import TrainGeneratorSpec, TrainSegmenterSpec
 
 PARTS = (Part(0, "sky", (1, 2, 3)), Part(1, "body", (4, 5, 6)))

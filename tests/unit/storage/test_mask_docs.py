@@ -9,9 +9,9 @@ from pydantic import TypeAdapter
 
 from gpu_ops.scenes.cars import COLOURS, GROUPS, PARTS, render, sample_scene
 from gpu_ops.scenes.example import SEED
+from storage.library_records import Part
 from storage.mask_operations import apply_operations, copied_masks
 from storage.mask_specs import MaskOperation
-from storage.records import Part
 
 PAGE = Path(__file__).parents[3] / "docs" / "masks.md"
 OPERATION: TypeAdapter[MaskOperation] = TypeAdapter(MaskOperation)

@@ -1,4 +1,5 @@
 import io
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from worker_trial import Trial
 from storage.memory import memory_stores
 from storage.settings import Settings
 from workers.release import register_models
+
+sys.path.append(str(Path(__file__).parents[1] / "gpu_ops"))  # where published files are written
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from storage.records import Part
+from storage.library_records import Part
 from workers.datasets.card import About
 from workers.datasets.coco import Coco
 from workers.datasets.item import Classes, DatasetItem

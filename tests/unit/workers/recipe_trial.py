@@ -1,5 +1,6 @@
 """Jobs of the real recipes on a tiny model, in a Trial."""
 
+import hashlib
 import io
 from typing import Any
 
@@ -8,8 +9,10 @@ from PIL import Image as Pillow
 from safetensors.torch import load, save
 from worker_trial import Trial
 
-from storage.objects import image_key, vector_key
-from storage.records import Image, Job, Vector, new_id
+from storage.file_records import File
+from storage.library_records import Vector
+from storage.objects import file_key, image_key, vector_key
+from storage.records import Image, Job, new_id
 from workers.bench import recipe_for
 
 RELABEL = [{"op": "relabel", "part": "rim", "into": "tyre"}]
@@ -18,6 +21,13 @@ RELABEL = [{"op": "relabel", "part": "rim", "into": "tyre"}]
 def upload(trial: Trial, data: bytes, role: Any, size: tuple[int, int]) -> str:
     ref = trial.stores.objects.put(image_key("local", new_id() * 2), data, "image/png")
     return trial.stores.library.add_image(Image(new_id(), "local", role, ref, *size, None, 0.0)).id
+
+
+def put_file(trial: Trial, data: bytes, name: str | None = None) -> str:
+    """The id of an uploaded file."""
+    key = file_key("local", hashlib.sha256(data).hexdigest())
+    ref = trial.stores.objects.put(key, data, "application/octet-stream")
+    return trial.stores.library.add_file(File(new_id(), "local", ref, name, 0.0)).id
 
 
 def submit(trial: Trial, kind: str, **spec: Any) -> Job:

@@ -1,14 +1,16 @@
 """Batches from their inputs to their lists of results, on a tiny model and the in-memory stores."""
 
 import io
+import json
 import tarfile
 import zipfile
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from batch_trial import INVERT, add, do, lines_of, manifest, png, send_file, send_picture, work_off
-from recipe_trial import pixels, work
+from recipe_trial import pixels, put_vector, work
 from safetensors.torch import load
 from worker_trial import Trial
 
@@ -144,8 +146,6 @@ def test_results_say_what_made_them(plant: Trial) -> None:
     (line,) = lines_of(plant, batch, "results")
     data = plant.stores.objects.get_range(Results(plant.stores.objects, "local").key(line["result"]))
     with zipfile.ZipFile(io.BytesIO(data)) as file:
-        import json
-
         about = json.loads(file.read("result.json"))
         assert pixels(file.read("inverted.png"))
     model = plant.stores.library.get_model("local", "cars")
@@ -176,7 +176,7 @@ def test_a_dry_run_counts_and_estimates_from_measured_speed(plant: Trial) -> Non
     do(plant, INVERT, inputs)
     estimate = do(plant, INVERT, inputs, dry_run=True).result["estimate"]
     assert estimate["measured_items"] == 1
-    assert estimate["device_s"] > 0
+    assert estimate["device_s_per_item"] > 0
 
 
 def test_a_chunk_that_is_done_again_does_only_what_is_left(plant: Trial) -> None:
@@ -204,3 +204,57 @@ def test_results_are_written_where_the_caller_wants_them_too(plant: Trial, tmp_p
         assert found == ["inverted.png", "mask.png", "w_plus.safetensors"]
         for path in (folder / "today" / "lot" / "one").iterdir():
             path.unlink()
+
+
+def test_what_succeeds_is_written_as_a_data_set_too(plant: Trial) -> None:
+    inputs = manifest(plant, *({"image": send_picture(plant, seed)} for seed in range(3)))
+    written = {"formats": ["pairs", "coco_panoptic"], "split": {"train": 1, "val": 0, "test": 0}}
+    batch = do(plant, INVERT, inputs, dataset=written)
+    assert batch.status is BatchStatus.SUCCEEDED, batch.error
+    assert batch.result["dataset"]["splits"] == {"train": 3}
+    with tarfile.open(
+        fileobj=io.BytesIO(plant.stores.objects.get(batch.files["pairs-train-0000.tar"]))
+    ) as tar:
+        pictures = [tar.extractfile(name) for name in sorted(tar.getnames()) if "/pictures/" in name]
+        assert len(pictures) == 3
+        first = pictures[0]
+        assert first is not None
+        drawn = pixels(first.read())
+    results = Results(plant.stores.objects, "local")
+    lines = lines_of(plant, batch, "results")
+    assert drawn == pixels(results.files(lines[0]["result"])["inverted.png"])
+    card = json.loads(plant.stores.objects.get(batch.files["card.json"]))
+    assert (card["items"], card["asked"], card["drawn"]) == (3, 3, 3)
+    annotated = json.loads(plant.stores.objects.get(batch.files["coco-train-panoptic.json"]))
+    assert len(annotated["images"]) == 3
+
+
+def test_vectors_go_on_all_items_at_each_items_own_strength(plant: Trial) -> None:
+    vector, other = (put_vector(plant, size=1.0, seed=seed) for seed in (1, 2))
+    uses = [{"vector": vector}, {"vector": other, "strength": 0}]
+    spec = {"kind": "apply", "model": "cars", "vectors": uses}
+    own = {"seed": 4, "id": "own", "strengths": {vector: 0, other: -1}}
+    inputs = manifest(plant, {"seed": 4}, {"seed": 5}, own)
+    batch = do(plant, spec | {"sweep": [0, 1]}, inputs)
+    lines = lines_of(plant, batch, "results")
+    assert [line["files"] for line in lines] == [
+        ["mask_00.png", "mask_01.png", "picture_00.png", "picture_01.png"]
+    ] * 3
+    assert lines[2]["figures"]["strengths"] == {vector: 0.0, other: -1.0}
+    files = [Results(plant.stores.objects, "local").files(line["result"]) for line in lines]
+    assert pixels(files[0]["picture_00.png"]) == pixels(files[2]["picture_00.png"]), "nothing is applied"
+    assert pixels(files[0]["picture_01.png"]) != pixels(files[2]["picture_01.png"])
+    alone = work(plant, "apply", seed=4, vectors=[{"vector": vector}])
+    its = np.frombuffer(pixels(plant.stores.objects.get(alone.outputs["picture_000_00.png"])), np.uint8)
+    mine = np.frombuffer(pixels(files[0]["picture_01.png"]), np.uint8)
+    assert np.abs(its.astype(int) - mine).max() <= 1
+
+
+def test_refined_items_say_how_they_came_about(plant: Trial) -> None:
+    use = {"vector": put_vector(plant, size=1.0)}
+    spec = {"kind": "apply", "model": "cars", "vectors": [use], "refine_steps": 2}
+    batch = do(plant, spec, {"type": "seeds", "count": 3})
+    for line in lines_of(plant, batch, "results"):
+        (applied,) = line["figures"]["applied"]
+        assert applied["mode"] in ("vector", "refinement")
+        assert (applied["steps"], bool(applied["why"])) == (2, True)

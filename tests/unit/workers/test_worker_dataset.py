@@ -20,9 +20,10 @@ from tiny_model import make_tiny_model
 from training_trial import drained, stopped_at
 from worker_trial import Trial
 
+from storage.library_records import Vector
 from storage.masks import decode_mask
 from storage.objects import attempt_prefix
-from storage.records import Job, Status, Vector
+from storage.records import Job, Status
 from storage.vector_specs import ApplySpec
 from workers.bench import recipe_for
 from workers.datasets.split import split_of

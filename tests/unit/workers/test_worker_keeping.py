@@ -8,11 +8,12 @@ import pytest
 from test_worker_run import Flickering
 from worker_trial import Trial
 
+from storage.library_records import Kept, Vector
 from storage.memory import MemoryLibrary
 from storage.memory_batches import MemoryBatches
 from storage.memory_jobs import MemoryJobs
 from storage.memory_retention import MemoryRetention
-from storage.records import Job, Kept, Status, Vector, new_id
+from storage.records import Job, Status, new_id
 from workers.attempt import Attempt, Saved
 from workers.recipe import AnyRecipe
 

@@ -10,8 +10,9 @@ from recipe_trial import RELABEL, output, pixels, tensor, upload, work
 from tiny_model import PARTS, SIZE_PX
 from worker_trial import Trial
 
+from storage.library_records import Part
 from storage.masks import decode_mask, encode_mask
-from storage.records import Part, Status
+from storage.records import Status
 
 
 def test_sample(plant: Trial) -> None:

@@ -11,8 +11,8 @@ from safetensors.numpy import load, save
 from worker_trial import Trial
 
 from storage.errors import UnreadableVector, VectorMismatch, VectorNotFound
+from storage.library_records import Vector
 from storage.pictures import encode_png
-from storage.records import Vector
 from workers.release import register_models
 
 ABOUT: dict[str, Any] = {

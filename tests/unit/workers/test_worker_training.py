@@ -17,9 +17,10 @@ from gpu_ops.training.generator import train
 from gpu_ops.training.pictures import Pictures
 from gpu_ops.training.state import TrainingState
 from storage.errors import ModelNotFound
+from storage.library_records import Vector
 from storage.masks import decode_mask
 from storage.objects import output_key
-from storage.records import Status, Vector, new_id
+from storage.records import Status, new_id
 from storage.training_specs import TrainGeneratorSpec
 from workers.models import Models
 from workers.recipes.train_generator import configuration

@@ -14,7 +14,8 @@ from safetensors.torch import load
 from tiny_model import SIZE_PX
 from worker_trial import Trial
 
-from storage.records import Job, Status, Vector, new_id
+from storage.library_records import Vector
+from storage.records import Job, Status, new_id
 
 pytestmark = pytest.mark.thorough
 

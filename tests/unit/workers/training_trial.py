@@ -9,9 +9,10 @@ from recipe_trial import submit, upload
 from tiny_model import PARTS, SIZE_PX
 from worker_trial import Trial
 
+from storage.library_records import Part
 from storage.masks import encode_mask
 from storage.pictures import encode_png
-from storage.records import Job, Part
+from storage.records import Job
 from workers.bench import recipe_for
 
 ALL_PARTS = tuple(Part(index, name, (60 * index, 0, 200)) for index, name in enumerate(PARTS))

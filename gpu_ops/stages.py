@@ -1,4 +1,4 @@
-"""Operations that follow one another inside a job: one count of steps, and one checkpoint that says where."""
+"""Operations that follow one another as one: one count of steps, and one checkpoint that says where."""
 
 from contextlib import closing
 from dataclasses import replace
@@ -17,7 +17,7 @@ def stage(
     total: int,
     carry: State | None = None,
 ) -> Steps[R]:
-    """Yield an operation's steps as those of a job in which `done` steps came before.
+    """Yield an operation's steps as those of a longer one of `total`, in which `done` steps came before.
 
     Its state is kept under the stage's name, beside `carry`: what earlier stages found. What is sent is
     passed on: who sends True from some step on ends each later stage after its first step, too.

@@ -1,0 +1,325 @@
+"""What batches cost: the figures of docs/measurements.md, one command each.
+
+    PYTHONPATH=tests:tests/benchmarks python tests/benchmarks/bulk.py ratio      bulk over the bare operation
+    ... bulk.py workers [ITEMS]      two one-thread workers over one
+    ... bulk.py manifest [LINES]     a manifest of so many keys: answered, validated, memory
+    ... bulk.py noop [ITEMS]         what an item costs by itself, Redis, the database
+    ... bulk.py kill [ITEMS]         kill -9 five times during a batch
+
+Everything lies in a temporary folder; servers are this machine's, on loopback.
+"""
+
+import contextlib
+import json
+import os
+import resource
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import redis
+import servers
+from bulk_worker import bench_of, work_off
+
+import gpu_ops
+from gpu_ops.many.applying import ApplyTask, Drawing
+from gpu_ops.many.inverting import Inverting
+from gpu_ops.many.loop import many
+from gpu_ops.scenes.dataset import render_many
+from gpu_ops.vectors import Use, combine
+from storage.batch_records import Batch
+from storage.batch_specs import BatchSpec
+from storage.file_records import File
+from storage.migrate import migrate
+from storage.objects import file_key
+from storage.pictures import encode_png
+from storage.records import LOCAL_TENANT, new_id
+from storage.settings import Settings
+from storage.stores import Stores, open_stores
+from workers.bulk.operation import WIDTHS
+from workers.release import release
+
+HELD_OUT = 10_005_000  # the first scene seed of the pictures used here
+INVERSION_STEPS = 100
+NOT_REUSED = {"reuse": False}
+PRETRAINED = Path(gpu_ops.__file__).parent / "pretrained"
+
+
+@contextlib.contextmanager
+def place(**members: Any) -> Iterator[tuple[Stores, Settings]]:
+    """An empty service's stores: SQLite, files, a Valkey of its own."""
+    with tempfile.TemporaryDirectory() as folder, valkey(Path(folder)) as url:
+        members = {"data_dir": folder, "redis_url": url, "threads": 1, "device": "cpu"} | members
+        os.environ.update({f"EDITQ_{name.upper()}": str(value) for name, value in members.items()})
+        settings = Settings()
+        migrate(settings.database_url)
+        stores = open_stores(settings)
+        release(settings, PRETRAINED)
+        yield stores, settings
+
+
+@contextlib.contextmanager
+def valkey(folder: Path) -> Iterator[str]:
+    with servers.redis_server(folder, servers.valkey_binary()) as (url, _):
+        yield url
+
+
+def submit(stores: Stores, spec: dict[str, Any], inputs: dict[str, Any]) -> Batch:
+    wanted = BatchSpec.model_validate({"spec": spec, "inputs": inputs})
+    return stores.batches.add(LOCAL_TENANT, wanted.model_dump(mode="json"))
+
+
+def send_file(stores: Stores, data: bytes) -> str:
+    ref = stores.objects.put(file_key(LOCAL_TENANT, new_id() * 2), data, "application/octet-stream")
+    return stores.library.add_file(File(new_id(), LOCAL_TENANT, ref, None, 0.0)).id
+
+
+def write_inputs(settings: Settings, count: int) -> dict[str, Any]:
+    """So many rendered cars among the tenant's own inputs."""
+    folder = settings.objects_dir / LOCAL_TENANT / "inputs" / "lot"
+    folder.mkdir(parents=True)
+    pictures, _ = render_many(range(HELD_OUT, HELD_OUT + count), processes=1)
+    for index, picture in enumerate(pictures):
+        (folder / f"{index:05d}.png").write_bytes(encode_png(picture))
+    return {"type": "prefix", "prefix": "lot/"}
+
+
+def wheels(stores: Stores) -> Any:
+    return next(v for v in stores.library.list_vectors(LOCAL_TENANT).items if v.name == "larger wheels")
+
+
+def tell(**figures: Any) -> None:
+    print(json.dumps(figures), flush=True)
+
+
+def ratio(items: int = 96, rounds: int = 3) -> None:
+    """Pictures a second through a batch, over the same operation on inputs decoded in memory."""
+    with place() as (stores, settings):
+        bench = bench_of(stores, settings)
+        model = stores.library.get_model(LOCAL_TENANT, "cars")
+        bundle = bench.models.bundle(model)
+        inputs = write_inputs(settings, items)
+        pictures, _ = render_many(range(HELD_OUT, HELD_OUT + items), processes=1)
+        spec = {"kind": "invert", "steps": INVERSION_STEPS, "reuse": False}
+        few = pictures[: items // 6]
+        few_inputs = {"type": "prefix", "prefix": "lot/0000"} if items > 10 else inputs
+        work = Inverting(bundle, INVERSION_STEPS)
+        times: dict[str, list[float]] = {"bulk": [], "bare": []}
+        codes: list[Any] = []
+        for lap in range(rounds):
+            few_spec = spec | {"lr": 0.1 - 1e-6 * lap}  # another digest: nothing is taken over
+            submit(stores, few_spec, few_inputs)
+            work_off(bench, "cpu")
+            began = time.perf_counter()
+            job = next(iter(work_off(bench, "gpu")))
+            times["bulk"].append(job.result["succeeded"] / (time.perf_counter() - began))
+            width = WIDTHS.measured["invert", model.digest]
+            began = time.perf_counter()
+            ended = [e for e in many(work, enumerate(few), width=width) if hasattr(e, "result")]
+            times["bare"].append(len(ended) / (time.perf_counter() - began))
+            codes = [e.result.w_plus for e in ended]
+        _tell_ratio("invert", times, width)
+        vector = wheels(stores)
+        delta_w = _delta_w(stores, vector)
+        times = {"bulk": [], "bare": []}
+        submit(stores, spec | {"steps": 1}, inputs)
+        work_off(bench, "cpu", "gpu")
+        for lap in range(rounds):
+            strength = 1 + 1e-3 * lap
+            use = {"vector": vector.id, "strength": strength}
+            apply_spec = {"kind": "apply", "vectors": [use], "inversion_steps": 1, "inverting": NOT_REUSED}
+            submit(stores, apply_spec, inputs)
+            work_off(bench, "cpu")
+            began = time.perf_counter()
+            jobs = work_off(bench, "gpu")
+            done = sum(job.result["succeeded"] for job in jobs)
+            times["bulk"].append(done / (time.perf_counter() - began))
+            width = WIDTHS.measured["apply", "Drawing", model.digest]
+            tasks = [
+                ApplyTask(code, combine([Use(delta_w, strength, vector.id)], code))
+                for code in (codes * items)[:items]
+            ]
+            began = time.perf_counter()
+            drawn = [e for e in many(Drawing(bundle), enumerate(tasks), width=width) if hasattr(e, "result")]
+            times["bare"].append(len(drawn) / (time.perf_counter() - began))
+        _tell_ratio("apply", times, width)
+
+
+def _delta_w(stores: Stores, vector: Any) -> Any:
+    from safetensors.torch import load
+
+    return load(stores.objects.get(vector.files["delta_w"]))["delta_w"]
+
+
+def _tell_ratio(kind: str, times: dict[str, list[float]], width: int) -> None:
+    ratios = [bulk / bare for bulk, bare in zip(times["bulk"], times["bare"], strict=True)]
+    tell(kind=kind, width=width, ratio=round(statistics.median(ratios), 3), ratios=ratios, **times)
+
+
+def workers(items: int = 128) -> None:
+    """How much faster two one-thread workers are than one, on samples with a vector applied."""
+    seconds: dict[int, float] = {}
+    for count in (1, 2):
+        with place(chunk_items=16) as (stores, settings):
+            spec = {"kind": "apply", "vectors": [{"vector": wheels(stores).id}]}
+            submit(stores, spec, {"type": "seeds", "count": items})
+            work_off(bench_of(stores, settings), "cpu")
+            seconds[count] = _run_workers(count)
+    tell(items=items, seconds=seconds, times=round(seconds[1] / seconds[2], 3))
+
+
+def _run_workers(count: int, *flags: str) -> float:
+    command = [sys.executable, "-m", "bulk_worker", "gpu", *flags]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    started = [subprocess.Popen(command, env=env, **pipes) for _ in range(count)]
+    for worker in started:
+        while worker.stdout.readline().strip() != "ready":
+            pass
+    began = time.perf_counter()
+    for worker in started:
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    for worker in started:
+        worker.wait()
+    return time.perf_counter() - began
+
+
+def manifest(lines: int = 1_000_000) -> None:
+    """A manifest of distinct keys, each an object that is there."""
+    with place() as (stores, settings):
+        folder = settings.objects_dir / LOCAL_TENANT / "inputs"
+        for first in range(0, lines, 1000):
+            (folder / f"{first // 1000:05d}").mkdir(parents=True)
+            for index in range(first, min(lines, first + 1000)):
+                os.close(os.open(folder / _key(index), os.O_CREAT | os.O_WRONLY, 0o644))
+        path = Path(settings.data_dir) / "manifest.jsonl"
+        with path.open("w") as file:
+            file.writelines(json.dumps({"key": _key(index)}) + "\n" for index in range(lines))
+        with path.open("rb") as sent:
+            ref = stores.objects.put(file_key(LOCAL_TENANT, new_id() * 2), sent, "application/jsonl")
+        uploaded = stores.library.add_file(File(new_id(), LOCAL_TENANT, ref, None, 0.0)).id
+        began = time.perf_counter()
+        batch = submit(stores, {"kind": "invert"}, {"type": "manifest", "file": uploaded})
+        answered_s = time.perf_counter() - began
+        bench = bench_of(stores, settings)
+        before, size = _peak_mb(), _database_bytes(settings)
+        began = time.perf_counter()
+        (job,) = work_off(bench, "cpu")
+        tell(
+            lines=lines,
+            added_s=round(answered_s, 3),
+            validated_s=round(time.perf_counter() - began, 2),
+            worker_memory_mb=round(_peak_mb() - before),
+            database_bytes_per_item=round((_database_bytes(settings) - size) / lines, 1),
+            status=stores.batches.get(LOCAL_TENANT, batch.id).status,
+            counts={name: job.result[name] for name in ("items", "invalid", "chunks")},
+        )
+
+
+def _key(index: int) -> str:
+    return f"{index // 1000:05d}/{index:07d}.png"
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _database_bytes(settings: Settings) -> int:
+    path = Path(settings.data_dir) / "editq.db"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path.stat().st_size
+
+
+def noop(items: int = 100_000) -> None:
+    """Overhead of an item, of many against few; Redis and the database meanwhile."""
+    each: dict[int, float] = {}
+    figures: dict[str, Any] = {}
+    for count in (1000, items):
+        with place() as (stores, settings):
+            server = redis.Redis.from_url(settings.redis_url)
+            idle, size = int(server.info("memory")["used_memory"]), _database_bytes(settings)
+            spec = {"kind": "apply", "vectors": [{"vector": wheels(stores).id}]}
+            batch = submit(stores, spec, {"type": "seeds", "count": count})
+            bench = bench_of(stores, settings, noop=True)
+            began, most = time.perf_counter(), idle
+            while work_off_one(bench):
+                most = max(most, int(server.info("memory")["used_memory"]))
+            each[count] = (time.perf_counter() - began) / count
+            ended = stores.batches.get(LOCAL_TENANT, batch.id)
+            figures = {
+                "status": ended.status,
+                "redis_mb": round((most - idle) / 1e6, 2),
+                "database_bytes_per_item": round((_database_bytes(settings) - size) / count, 1),
+            }
+    few, many_ = each[1000], each[items]
+    tell(
+        items=items,
+        ms_per_item={n: round(1000 * s, 3) for n, s in each.items()},
+        times=many_ / few,
+        **figures,
+    )
+
+
+def work_off_one(bench: Any) -> bool:
+    from workers.run import take
+
+    return take("cpu", bench) is not None or take("gpu", bench) is not None
+
+
+def kill(items: int = 2000) -> None:
+    """kill -9 five times: every item has one result, and no kill costs more than its chunk."""
+    with place(chunk_items=64, lease_s=4) as (stores, settings):
+        spec = {"kind": "apply", "vectors": [{"vector": wheels(stores).id}]}
+        batch = submit(stores, spec, {"type": "seeds", "count": items})
+        bench = bench_of(stores, settings)
+        work_off(bench, "cpu")
+        command = [sys.executable, "-m", "bulk_worker", "gpu"]
+        for _ in range(5):
+            worker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            while worker.stdout is None or worker.stdout.readline().strip() != "ready":
+                pass
+            assert worker.stdin is not None
+            worker.stdin.write("go\n")
+            worker.stdin.flush()
+            time.sleep(20)
+            worker.kill()
+            worker.wait()
+            time.sleep(settings.lease_s + 1)
+            stores.jobs.expire(max_lost=3)
+        work_off(bench, "gpu", "cpu")
+        ended, tally = stores.batches.get(LOCAL_TENANT, batch.id), stores.batches.tally(batch.id)
+        lines = [json.loads(line) for line in stores.objects.get(ended.files["results"]).splitlines()]
+        ids = [line["id"] for line in lines]
+        attempts = [
+            stores.jobs.get(LOCAL_TENANT, chunk.job_id or "").attempt
+            for chunk in stores.batches.chunks(batch.id)
+        ]
+        tell(
+            items=items,
+            status=ended.status,
+            succeeded=tally.succeeded,
+            results=len(ids),
+            distinct=len(set(ids)),
+            chunks=len(attempts),
+            chunks_repeated=sum(attempt > 1 for attempt in attempts),
+            taken_over=tally.reused,
+        )
+
+
+def main() -> None:
+    command, *numbers = sys.argv[1:]
+    {"ratio": ratio, "workers": workers, "manifest": manifest, "noop": noop, "kill": kill}[command](
+        *map(int, numbers)
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""A worker of batches for the benchmarks: real stores and recipes, or an operation that does nothing.
+
+PYTHONPATH=tests:tests/benchmarks python -m bulk_worker QUEUE [noop]      until its queue is empty
+"""
+
+import hashlib
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from gpu_ops.picture import Picture
+from storage.batch_records import CHUNK
+from storage.batch_specs import BatchSpec
+from storage.records import Job
+from storage.results import Results
+from storage.settings import Settings
+from storage.stores import Stores, open_stores
+from workers.attempt import Attempt
+from workers.bench import Bench, recipe_for, stall_limits_s
+from workers.bulk.chunk import recipe_of
+from workers.bulk.operation import Events, Made, Operation
+from workers.bulk.pieces import Piece
+from workers.guard import Guard
+from workers.models import Models
+from workers.recipe import AnyRecipe
+from workers.retry import Limits
+from workers.run import take
+
+NOTHING = {"nothing.txt": b"nothing"}
+
+
+class Nothing:
+    """The Operation that does nothing: what is left is what an item costs by itself."""
+
+    def digest_of(self, item: Mapping[str, Any], picture: Picture | None) -> str:
+        return hashlib.sha256(item["id"].encode()).hexdigest()
+
+    def run(self, pieces: Iterator[Piece]) -> Events:
+        for piece in pieces:
+            yield Made(piece.index, piece.digest, lambda: NOTHING)
+
+
+def nothing_of(_attempt: Attempt, _spec: BatchSpec, _results: Results) -> tuple[Operation, int, str]:
+    return Nothing(), 64, "0" * 64
+
+
+def noop_for(kind: str) -> AnyRecipe:
+    return recipe_of(nothing_of) if kind == CHUNK else recipe_for(kind)
+
+
+def bench_of(stores: Stores, settings: Settings, *, noop: bool = False, name: str = "bench") -> Bench:
+    return Bench(
+        stores=stores,
+        recipe_for=noop_for if noop else recipe_for,
+        models=Models(stores.objects, settings),
+        ring=lambda _queue, _job_id: None,
+        worker=f"{name}:{os.getpid()}:gpu",
+        draining=lambda: False,
+        lease_s=settings.lease_s,
+        checkpoint_s=settings.checkpoint_s,
+        limits=Limits(settings.max_failures, settings.max_outages),
+        stall_limits_s=stall_limits_s(settings),
+        guard=Guard(),
+    )
+
+
+def work_off(bench: Bench, *queues: str) -> list[Job]:
+    """Take jobs until there are none."""
+    done: list[Job] = []
+    while True:
+        job = next((job for queue in queues if (job := take(queue, bench)) is not None), None)
+        if job is None:
+            return done
+        done.append(job)
+
+
+def main() -> None:
+    settings = Settings()
+    bench = bench_of(open_stores(settings), settings, noop="noop" in sys.argv)
+    bench.recipe_for(CHUNK)  # torch is loaded before the start is told of
+    print("ready", flush=True)
+    sys.stdin.readline()
+    began = time.perf_counter()
+    jobs = work_off(bench, sys.argv[1])
+    print(f"{len(jobs)} {time.perf_counter() - began:.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
