@@ -1,6 +1,7 @@
 """Archives as they come from a service: whole or refused, and unpacked without trust in their names."""
 
 import contextlib
+import hashlib
 import os
 import re
 import secrets
@@ -51,6 +52,18 @@ def check_whole(path: Path, format: str) -> None:
     except (zipfile.BadZipFile, tarfile.TarError):
         pass
     raise Unavailable("the archive was cut off: ask for it once more")
+
+
+def checked_name(name: str) -> str:
+    """Raises InvalidInput for what is no plain file's name."""
+    if not _SEGMENT.fullmatch(name):
+        raise InvalidInput(f"{name[:200]!r} is no name for a file.")
+    return name
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def unpack_tar(pieces: Iterator[bytes], folder: Path) -> int:

@@ -142,7 +142,7 @@ def errors(desk: Desk, batch_id: str, output: Path | None) -> None:
     """
     if output is not None:
         with _named_troubles():
-            desk.client.download_batch_list(batch_id, "errors", output)
+            desk.client.download_batch_file(batch_id, "errors", output)
         desk.show({"path": str(output)}, escape(str(output)))
         return
     found = desk.client.batch(batch_id)
@@ -180,6 +180,27 @@ def results(desk: Desk, batch_id: str, output: Path) -> None:
             case _:
                 desk.client.unpack_batch(batch_id, output, told=told)
     desk.show({"path": str(output)}, escape(str(output)))
+
+
+@batch.command()
+@batch_id
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    metavar="FOLDER",
+    help="A folder for the files; those that it has already are not fetched again.",
+)
+@asks_service
+def dataset(desk: Desk, batch_id: str, output: Path) -> None:
+    """Fetch the data set that a batch has written.
+
+    It was asked for by submit --dataset. Unpack its tars in one folder.
+    """
+    with _named_troubles():
+        paths = [str(path) for path in desk.client.download_dataset(batch_id, output)]
+    desk.show(paths, escape("\n".join(paths)))
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 from rich.markup import escape
@@ -25,6 +25,7 @@ from editq.client_folder import Sent
 from editq.folder_pictures import Folder, fitted_names, look_through
 from editq.live_batch import outcome, watch
 from editq.tables import estimated
+from storage.dataset_specs import Format
 from storage.records import Priority
 
 JSON = dict[str, Any]
@@ -53,6 +54,8 @@ _OPTIONS = (
     click.option("--priority", type=click.Choice([each.value for each in Priority]), default="bulk",
                  show_default=True, help="Its class."),
     click.option("--output", metavar="BUCKET/PREFIX", help="Write results there too."),
+    click.option("--dataset", metavar="FORMATS", help=f"Write what succeeds as a data set, too: "
+                 f"{', '.join(get_args(Format))}, with commas between."),
     click.option("--wait", is_flag=True, help="Wait until it has ended."),
     click.option("--watch", "watched", is_flag=True, help="The same, and show how it goes on."),
 )  # fmt: skip
@@ -114,6 +117,7 @@ def _members(desk: Desk, paths: Sequence[Path], asked: dict[str, Any]) -> JSON:
         "on_invalid": asked["on_invalid"],
         "dry_run": asked["dry_run"],
         "output": output_place(asked["output"]) if asked["output"] else None,
+        "dataset": {"formats": asked["dataset"].split(",")} if asked["dataset"] else None,
         "options": {"priority": asked["priority"]},
     }
 

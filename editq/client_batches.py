@@ -11,11 +11,12 @@ import httpx
 from httpx_sse import EventSource
 from pydantic import BaseModel
 
-from editq.archives import check_whole, new_file, unpack_tar
+from editq.archives import check_whole, checked_name, new_file, sha256_of, unpack_tar
 from editq.problems import check, plain_errors
 from storage.batch_records import BatchStatus
 from storage.batch_specs import BatchOptions, Inputs, OutputPlace
-from storage.errors import EditqError, NotFound, Unavailable
+from storage.dataset_specs import Written
+from storage.errors import EditqError, InvalidInput, NotFound, Unavailable
 
 JSON = dict[str, Any]
 _PIECE_BYTES = 1 << 20
@@ -46,6 +47,7 @@ class BatchCalls:
         on_invalid: Literal["skip", "stop"] = "skip",
         dry_run: bool = False,
         output: OutputPlace | Mapping[str, Any] | None = None,
+        dataset: Written | Mapping[str, Any] | None = None,
         truncation_psi: float | None = None,
         options: BatchOptions | Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
@@ -56,7 +58,7 @@ class BatchCalls:
         The key is made here unless one is given: the same key again, with the same request, is the same
         batch.
         """
-        asked = {"output": output, "truncation_psi": truncation_psi, "options": options}
+        asked = {"output": output, "dataset": dataset, "truncation_psi": truncation_psi, "options": options}
         body = {
             "spec": dict(spec),
             "inputs": _plain(inputs),
@@ -148,12 +150,25 @@ class BatchCalls:
             for line in answer.iter_lines():
                 yield json.loads(line)
 
-    def download_batch_list(self, batch_id: str, role: str, path: Path) -> None:
-        """Write one of its lists to a new file, whole or not at all. Raises InvalidInput where there is one
-        of this name."""
+    def download_batch_file(self, batch_id: str, role: str, path: Path) -> None:
+        """Write one of its lists, or a file of its data set, to a new file, whole or not at all. Raises
+        InvalidInput where there is one of this name."""
         with new_file(path) as file:
             for piece in self._pieces(f"/v1/batches/{batch_id}/files/{role}"):
                 file.write(piece)
+
+    def download_dataset(self, batch_id: str, folder: Path) -> list[Path]:
+        """The files of the data set that it has written, in a folder; those that are there already are not
+        fetched again. Raises InvalidInput where it has none, or another file is in the way."""
+        files = {name: told for name, told in self.batch(batch_id)["files"].items() if "." in name}
+        if not files:
+            raise InvalidInput(f"Batch {batch_id} has written no data set (yet, or it has expired).")
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = [folder / checked_name(name) for name in files]
+        for path in paths:
+            if not (path.is_file() and sha256_of(path) == files[path.name]["sha256"]):
+                self.download_batch_file(batch_id, path.name, path)
+        return paths
 
     def result_file(self, digest: str, name: str) -> bytes:
         """One file of an item's result; `result.json` says what made it."""

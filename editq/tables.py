@@ -197,7 +197,12 @@ def _batch_lines(batch: JSON) -> Iterable[tuple[str, Any]]:
     yield "submitted", batch["created_at"]
     yield "inputs read", batch["validated_at"]
     yield "ended", batch["ended_at"]
-    yield "lists", ", ".join(batch["files"]) or ("expired" if batch["outputs_expired_at"] else None)
+    lists = [role for role in batch["files"] if "." not in role]
+    yield "lists", ", ".join(lists) or ("expired" if batch["outputs_expired_at"] else None)
+    yield (
+        "data set",
+        f"{len(batch['files']) - len(lists)} files" if len(batch["files"]) > len(lists) else None,
+    )
 
 
 def estimated(estimate: JSON) -> str:

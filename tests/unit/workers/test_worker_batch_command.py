@@ -115,7 +115,14 @@ def test_vectors_are_named_and_a_dry_run_tells_counts_and_estimate(
     said = run("submit", "--apply", "RANDOM=0.5", "--sweep", "0,1", "--seeds", "0:3", "--dry-run")
     assert "3 items, 0 inputs refused" in said
     assert "no estimate" in said
-    batch = json.loads(run("submit", "--apply", vector, "--seeds", "0:3", "--wait", "--json"))
+    asked = ("submit", "--apply", vector, "--seeds", "0:3", "--dataset", "pairs,webdataset", "--wait")
+    batch = json.loads(run(*asked, "--json"))
+    for _ in range(2):  # the second time nothing is fetched
+        paths = run("dataset", batch["id"], "-o", tmp_path / "data").splitlines()
+        assert {"card.md", "items.jsonl"} < {Path(path).name for path in paths}
+    assert re.search(rf"data set +{len(paths)} files", run("show", batch["id"]))
+    (tmp_path / "data" / "card.md").write_text("mine")
+    assert "there already" in run("dataset", batch["id"], "-o", tmp_path / "data", status=1)
     assert (batch["status"], batch["spec"]["spec"]["vectors"][0]["strength"]) == ("succeeded", None)
     csv = tmp_path / "list.csv"
     csv.write_text(f"id,seed,strengths.{vector}\nx,1,0.5\ny,2,\nz,much,\n")
@@ -123,6 +130,7 @@ def test_vectors_are_named_and_a_dry_run_tells_counts_and_estimate(
     assert "2 items, 1 inputs refused" in said
     assert "s an item, measured on 3" in said
     batch_id = said.split()[0]
+    assert "no data set" in run("dataset", batch_id, "-o", tmp_path / "none", status=1)
     assert re.search(r"invalid_item +1 +refused +line 4: z,much,", run("errors", batch_id))
     spec = json.loads(run("show", batch_id, "--json"))["spec"]["spec"]
     assert spec["vectors"] == [{"vector": vector, "strength": 0.5, "amount": None}]
@@ -165,6 +173,7 @@ def test_a_batch_that_goes_on_is_paused_moved_resumed_and_canceled(
         (["--invert", "-o", "steps=many", "FOLDER"], "steps"),
         (["--invert", "-o", "colour=red", "FOLDER"], "colour"),
         (["--spec", "FOLDER/notes.txt", "--seeds", "0:5"], "is no JSON"),
+        (["--invert", "--dataset", "pairs,zip", "FOLDER"], "dataset.formats.1"),
         (["--invert", "--output", "Bad Bucket/x", "FOLDER"], "output.bucket"),
     ],
 )
