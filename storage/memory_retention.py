@@ -1,5 +1,6 @@
 """The in-memory twin of retention: over the rows of MemoryJobs and the records of MemoryLibrary."""
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ from storage.memory_jobs import MemoryJobs
 from storage.memory_queues import copy_of
 from storage.objects import job_of_key, of_scheme
 from storage.records import Job, Status
-from storage.retention import CONDEMNED_FOR_S, needs
+from storage.retention import CONDEMNED_FOR_S, NAMING_SEVERAL, needs
 
 
 class MemoryRetention:
@@ -153,8 +154,12 @@ class MemoryRetention:
     def _old(self, late: Callable[[Job, float], bool], limit: int) -> list[Job]:
         now = self._jobs.clock()
         jobs = [row.job for row in self._jobs.rows.values() if row.job.batch_id is None]
-        needed = {job.spec.get("inversion") for job in jobs if not job.status.ended}
-        old = [copy_of(job) for job in jobs if job.id not in needed and late(job, now)]
+        starting = [job for job in jobs if not job.status.ended]
+        needed = {job.spec.get("inversion") for job in starting}
+        several = " ".join(json.dumps(job.spec) for job in starting if job.kind in NAMING_SEVERAL)
+        old = [
+            copy_of(job) for job in jobs if job.id not in needed and job.id not in several and late(job, now)
+        ]
         return sorted(old, key=_ended_at)[:limit]
 
     def _needed_by_job(self, key: str) -> bool:

@@ -11,7 +11,9 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    String,
     and_,
+    cast,
     delete,
     exists,
     func,
@@ -33,6 +35,7 @@ from storage.rows import job_of
 from storage.tables import DELIVERIES, IDEMPOTENCY_KEYS, IMAGES, JOBS, MARKS, MODELS
 
 CONDEMNED_FOR_S = 600.0
+NAMING_SEVERAL = ("apply", "learn_vector")
 _ENDED = [status.value for status in Status if status.ended]
 
 
@@ -185,6 +188,10 @@ def _needed_by_job(jobs: Mapping[str, Job], key: str) -> bool:
 
 def _no_open_job_starts_from_it() -> ColumnElement[bool]:
     other = JOBS.alias()
+    is_open = other.c.status.not_in(_ENDED)
     inversion = other.c.spec["inversion"].as_string()
-    starting = select(inversion).where(other.c.status.not_in(_ENDED), inversion.is_not(None))
-    return JOBS.c.id.not_in(starting)
+    starting = select(inversion).where(is_open, inversion.is_not(None))
+    # The kinds that name several, at whatever depth: few of them are open at a time.
+    several = other.c.kind.in_(NAMING_SEVERAL)
+    naming = exists().where(is_open, several, cast(other.c.spec, String).contains(JOBS.c.id))
+    return and_(JOBS.c.id.not_in(starting), not_(naming))

@@ -129,7 +129,16 @@ class Making:
         run = self.out / "run"
         device = "cuda" if torch.cuda.is_available() and self.ranks == 1 else "cpu"
         how = ("--device", device, "--ranks", self.ranks, "--batch", self.domain.batch, "--kimg", self.kimg)
-        command("gpu_ops.training.generator", "--data", self.out / "data", "--out", run, *how, "--resume")
+        command(
+            "gpu_ops.training.generator",
+            "--data",
+            self.out / "data",
+            "--out",
+            run,
+            *how,
+            *self.domain.options,
+            "--resume",
+        )
         shutil.copy(run / self.domain.files["generator"], self.file("generator"))
 
     def annotated(self) -> None:

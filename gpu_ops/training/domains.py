@@ -26,6 +26,7 @@ class Domain:
     per_identity    pictures of each person; None where scenes have no identity
     edit_factor     of the perceptual backbone, as is invert_factor: fitted by gpu_ops.training.edits
     roles           the networks of its model
+    options         further ones of the generator's training
     """
 
     name: str
@@ -40,6 +41,7 @@ class Domain:
     edit_factor: float = 0.3
     invert_factor: float = 0.0005
     roles: tuple[str, ...] = ROLES
+    options: tuple[str, ...] = ()
     training_pictures: int = 50_000
     annotated_steps: int = 1_000
     batch: int = (
@@ -122,5 +124,6 @@ DOMAINS = {
         kimg=900,
         per_identity=10,
         roles=(*ROLES, "identity", "smile", "encoder"),
+        options=("--no-noise", "--lr", "0.0015", "--discriminator-lr", "0.003"),
     ),
 }

@@ -1,6 +1,7 @@
 """What every retention does: memory, SQLite, PostgreSQL."""
 
 import dataclasses
+import json
 from typing import Any
 
 import pytest
@@ -116,6 +117,27 @@ def test_what_an_open_job_starts_from_stays(jobs: Jobs, retention: Retention, st
     assert retention.expire_outputs(kept_s=-1) == ()
     assert retention.purge_jobs(kept_s=-1) == 0
     assert get(jobs, source).outputs
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    [
+        ("apply", {"inputs": [{"seed": 1}, {"inversion": "SOURCE"}]}),
+        (
+            "learn_vector",
+            {"targets": [{"pairs": [{"before": {"seed": 1}, "after": {"inversion": "SOURCE"}}]}]},
+        ),
+    ],
+)
+def test_what_an_open_job_names_among_others_stays(
+    jobs: Jobs, retention: Retention, kind: str, spec: dict[str, object]
+) -> None:
+    source = succeeded(jobs)
+    other = jobs.add("local", kind, json.loads(json.dumps(spec).replace("SOURCE", source.id)))
+    assert retention.expire_outputs(kept_s=-1) == ()
+    assert retention.purge_jobs(kept_s=-1) == 0
+    jobs.request_cancel("local", other.id)
+    assert [job.id for job in retention.expire_outputs(kept_s=-1)] == [source.id]
 
 
 def test_old_jobs_are_purged_with_all_that_is_theirs(records: Records) -> None:

@@ -1,5 +1,6 @@
 """The border between the loop of a chunk and what is done to its items."""
 
+import contextlib
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
@@ -77,14 +78,14 @@ def run_many(
     Yields (key, result or error) of each item, and Stepped after each tensor step.
     """
     source = iter(items)
-    first = next(source, None)
-    if first is None:
-        return
-    try:
-        width = WIDTHS.for_work(name, work, first[1], most)
-    except ValueError:  # of the first item: `many` tells of it
-        width = 1
-    for event in many(work, chain((first,), source), width=width):
+    tried: list[tuple[Any, Any]] = []
+    width = 1
+    for item in source:
+        tried.append(item)
+        with contextlib.suppress(ValueError):  # the item's own fault, of which `many` tells
+            width = WIDTHS.for_work(name, work, item[1], most)
+            break
+    for event in many(work, chain(tried, source), width=width):
         match event:
             case Finished(key=key, result=result):
                 yield key, result
