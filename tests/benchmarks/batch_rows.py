@@ -15,9 +15,9 @@ import servers
 from sqlalchemy import text
 
 from storage.batch_records import Chunk
+from storage.library_records import Kept
 from storage.migrate import migrate
 from storage.objects import output_key
-from storage.records import Kept
 from storage.settings import Settings
 from storage.stores import Stores, open_stores
 

@@ -13,8 +13,9 @@ from api_service import Service, serving
 from editq import Client
 from storage import errors
 from storage.batch_records import Chunk
+from storage.library_records import Kept
 from storage.objects import output_key
-from storage.records import Claim, Kept, ObjectRef
+from storage.records import Claim, ObjectRef
 from storage.results import Results
 
 SPEC = {"kind": "invert"}
