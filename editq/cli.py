@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from editq import embedded
+from editq.cli_batch import batch
 from editq.cli_files import files
 from editq.cli_jobs import jobs
 from editq.cli_models import models
@@ -33,7 +34,7 @@ def main() -> None:
     """An asynchronous job queue for semantic image editing.
 
     Data of the service that runs on this machine lie in .editq, or where EDITQ_DATA_DIR says. The commands
-    for jobs, queues and workers ask that service, or the one at EDITQ_URL.
+    for batches, jobs, queues and workers ask that service, or the one at EDITQ_URL.
     """
 
 
@@ -85,7 +86,7 @@ Ctrl-C stops it.
 """
 
 
-for command in (demo, files, jobs, models, queues, vectors, workers):
+for command in (batch, demo, files, jobs, models, queues, vectors, workers):
     main.add_command(command)
 
 if __name__ == "__main__":

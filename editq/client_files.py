@@ -5,8 +5,9 @@ import random
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import httpx
 
@@ -42,18 +43,14 @@ class FileCalls:
         Where the service is away or too busy it is tried again, with pauses of `retry_s` altogether.
         """
         sha256, byte_size = _digest(path)
-        left_s, pause_s = self._retry_s, _PAUSE_S
-        while True:
-            try:
-                known = self.file_of(sha256)
-                return known or self._send(path, filename or path.name, sha256, byte_size, told)
-            except EditqError as error:
-                wait_s = random.uniform(pause_s / 2, pause_s)
-                left_s -= wait_s
-                if error.status != Unavailable.status or left_s < 0:
-                    raise
-            time.sleep(wait_s)
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+        def pieces() -> Iterator[bytes]:
+            with path.open("rb") as file:
+                while piece := file.read(_PIECE_BYTES):
+                    yield piece
+
+        upload = Upload(filename or path.name, sha256, byte_size, pieces, told or _nobody)
+        return self._keep(upload)[0]
 
     def file_of(self, sha256: str) -> JSON | None:
         """The file of this content, if the service has it."""
@@ -78,31 +75,57 @@ class FileCalls:
     def delete_file(self, file_id: str) -> None:
         self._request("DELETE", f"/v1/files/{file_id}")
 
-    def _send(self, path: Path, name: str, sha256: str, byte_size: int, told: Told | None) -> JSON:
+    def _keep(self, upload: "Upload") -> tuple[JSON, bool]:
+        """The file's record, and whether it had to be sent."""
+        left_s, pause_s = self._retry_s, _PAUSE_S
+        while True:
+            try:
+                known = self.file_of(upload.sha256)
+                return (known, False) if known else (self._send(upload), True)
+            except EditqError as error:
+                wait_s = random.uniform(pause_s / 2, pause_s)
+                left_s -= wait_s
+                if error.status != Unavailable.status or left_s < 0:
+                    raise
+            time.sleep(wait_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def _send(self, upload: "Upload") -> JSON:
         timeout = httpx.Timeout(
-            self._http.timeout.read, read=(self._http.timeout.read or 0.0) + byte_size / _SLOWEST_STORE
+            self._http.timeout.read,
+            read=(self._http.timeout.read or 0.0) + upload.byte_size / _SLOWEST_STORE,
         )
-        with path.open("rb") as file:
-            return self._json(
-                "POST",
-                "/v1/files",
-                params={"filename": name, "sha256": sha256},
-                headers={"Content-Type": "application/octet-stream", "Content-Length": str(byte_size)},
-                content=_pieces(file, byte_size, told),
-                timeout=timeout,
-            )
+        return self._json(
+            "POST",
+            "/v1/files",
+            params={"filename": upload.filename, "sha256": upload.sha256},
+            headers={"Content-Type": "application/octet-stream", "Content-Length": str(upload.byte_size)},
+            content=upload.told_of(),
+            timeout=timeout,
+        )
 
 
-def _pieces(file: BinaryIO, byte_size: int, told: Told | None) -> Iterator[bytes]:
-    sent, piece = 0, b""
-    while True:
-        sent += len(piece)
-        if told is not None:
-            told(sent, byte_size)
-        piece = file.read(_PIECE_BYTES)
-        if not piece:
-            return
-        yield piece
+@dataclass(frozen=True)
+class Upload:
+    """Bytes to be sent, read anew by `pieces()` for every try."""
+
+    filename: str
+    sha256: str
+    byte_size: int
+    pieces: Callable[[], Iterator[bytes]]
+    told: Told
+
+    def told_of(self) -> Iterator[bytes]:
+        sent = 0
+        self.told(0, self.byte_size)
+        for piece in self.pieces():
+            yield piece
+            sent += len(piece)
+            self.told(sent, self.byte_size)
+
+
+def _nobody(_sent: int, _total: int) -> None:
+    """Nobody wants to be told."""
 
 
 def _digest(path: Path) -> tuple[str, int]:

@@ -8,7 +8,9 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from editq.batch_errors import Wrong
 from editq.live import describe
+from editq.live_batch import counted, done, span, state_of
 
 JSON = Mapping[str, Any]
 _COUNTS = ("failures", "outages", "out_of_memory", "lost", "drains")
@@ -69,6 +71,34 @@ def workers_table(workers: Iterable[JSON]) -> Table:
         runs = [*worker["jobs"], *([f"{worker['others']} of others"] if worker["others"] else [])]
         queue, device = worker["queue"] or "", worker["device"] or ""
         table.add_row(worker["name"], queue, worker["state"], device, ", ".join(runs))
+    return table
+
+
+def batches_table(batches: Iterable[JSON], now: datetime | None = None) -> Table:
+    table = _table("id", "kind", "state", "items", "priority", "submitted")
+    table.add_column("", overflow="fold")
+    for batch in batches:
+        items = f"{done(batch)}/{batch['counts']['items']}"
+        submitted = _ago(batch["created_at"], now or _now())
+        note = (batch["error"] or {}).get("code") or counted(batch["counts"])
+        kind = batch["spec"]["spec"]["kind"]
+        table.add_row(batch["id"], kind, state_of(batch), items, batch["priority"], submitted, escape(note))
+    return table
+
+
+def batch_table(batch: JSON) -> Table:
+    """One batch, a line for each thing that there is to say of it."""
+    return _lines_table(_batch_lines(batch))
+
+
+def wrong_table(wrongs: Iterable[Wrong]) -> Table:
+    """What went wrong in a batch, by error code, with examples."""
+    table = _table("code", "items", "")
+    table.add_column("such as", overflow="fold")
+    for wrong in wrongs:
+        examples = "\n".join(f"{example['id']}: {example['detail']}" for example in wrong.examples)
+        what = "refused" if wrong.refused else "failed"
+        table.add_row(escape(wrong.code), str(wrong.count), what, escape(examples))
     return table
 
 
@@ -140,6 +170,44 @@ def _vector_lines(vector: JSON) -> Iterable[tuple[str, Any]]:
     plain = {name: value for name, value in vector["facts"].items() if not isinstance(value, dict | list)}
     yield from plain.items()
     yield "files", ", ".join(vector["files"])
+
+
+def _batch_lines(batch: JSON) -> Iterable[tuple[str, Any]]:
+    spec, result, error = batch["spec"], batch["result"], batch["error"] or {}
+    estimate = result.get("estimate")
+    yield "id", batch["id"]
+    yield "kind", spec["spec"]["kind"] + (", a dry run" if spec["dry_run"] else "")
+    yield "model", spec["spec"].get("model")
+    yield "inputs", spec["inputs"]["type"]
+    yield "state", state_of(batch)
+    yield "priority", batch["priority"]
+    yield "items", f"{done(batch)}/{batch['counts']['items']}" if batch["validated_at"] else None
+    yield "of them", counted(batch["counts"])
+    yield "chunks", f"{batch['chunks_ended']}/{batch['chunks']}" if batch["chunks"] else None
+    yield "rate", f"{batch['items_per_s']:.3g} items/s" if batch["items_per_s"] else None
+    yield "left", span(batch["seconds_left"]) if batch["seconds_left"] else None
+    yield "estimate", estimated(estimate) if estimate else None
+    yield "device", f"{span(batch['device_s'])} of work" if batch["device_s"] else None
+    yield "device busy", f"{100 * batch['busy_share']:.0f} %" if batch["busy_share"] else None
+    yield "errors", ", ".join(f"{count} {code}" for code, count in batch["errors"].items())
+    yield "error", f"{error.get('code')}: {error.get('detail')}" if error else None
+    yield "retry of", batch["retry_of"]
+    for worker in batch["workers"] or ():
+        yield "worker", f"{worker['worker']}: chunk {worker['chunk']}, {worker['done']}/{worker['items']}"
+    yield "submitted", batch["created_at"]
+    yield "inputs read", batch["validated_at"]
+    yield "ended", batch["ended_at"]
+    lists = [role for role in batch["files"] if "." not in role]
+    yield "lists", ", ".join(lists) or ("expired" if batch["outputs_expired_at"] else None)
+    yield (
+        "data set",
+        f"{len(batch['files']) - len(lists)} files" if len(batch["files"]) > len(lists) else None,
+    )
+
+
+def estimated(estimate: JSON) -> str:
+    each_s, measured = estimate["device_s_per_item"], estimate["measured_items"]
+    return f"{span(estimate['device_s'])} of a device ({each_s:.2g} s an item, measured on {measured})"
 
 
 def _now() -> datetime:

@@ -15,11 +15,10 @@ from storage.records import Job, Status
 OUTCOME = ("succeeded", "failed", "canceled", "reused", "device_s", "seconds", "errors")
 # Roles of lists; files of a data set go by their own names.
 FILES = {
-    "items.jsonl": "items",
-    "invalid.jsonl": "invalid",
-    "results.jsonl": "results",
-    "errors.jsonl": "errors",
+    VALIDATE: {"items.jsonl": "items", "invalid.jsonl": "invalid"},
+    FINISH: {"results.jsonl": "results", "errors.jsonl": "errors"},
 }
+"""Roles of what a batch's jobs leave. Files of a data set, `items.jsonl` among them, go by their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,8 @@ def _end(status: BatchStatus, now: Any, values: dict[str, Any]) -> Course:
 
 def _files(batch: Batch, job: Job) -> dict[str, Any]:
     """As a row keeps them."""
-    found = {FILES.get(name, name): ref for name, ref in job.outputs.items()}
+    roles = FILES[job.kind]
+    found = {roles.get(name, name): ref for name, ref in job.outputs.items()}
     return refs_to_dict(batch.files | found)
 
 

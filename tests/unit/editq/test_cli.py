@@ -144,7 +144,7 @@ def test_what_goes_wrong_is_said_in_a_line(run):
     assert "interactive" in run("jobs", "priority", "f" * 32, "urgent", status=2)
 
 
-@pytest.mark.parametrize("group", ["jobs", "queues", "workers"])
+@pytest.mark.parametrize("group", ["batch", "jobs", "queues", "workers"])
 def test_every_command_explains_itself(run, group):
     listed = run(group, "--help").partition("Commands:")[2]
     commands = re.findall(r"^  ([a-z]+)  ", listed, re.MULTILINE)

@@ -199,6 +199,16 @@ def test_a_submit_whose_answer_was_lost_is_sent_again_and_never_makes_two_jobs(a
         assert client.submit(SampleSpec())["id"] != job["id"]  # asked for twice, it is two jobs
 
 
+def test_a_batch_whose_answer_was_lost_is_one_batch_and_so_is_its_retry(app, stores):
+    wire = Unreliable(httpx.WSGITransport(app), [httpx.ReadTimeout("lost"), 503])
+    with Client("http://127.0.0.1", transport=wire) as client:
+        batch = client.submit_batch({"kind": "invert"}, {"type": "prefix"}, options={"priority": "standard"})
+        assert (len(wire.keys), len(set(wire.keys))) == (3, 1)
+        assert [kept.id for kept in stores.batches.list("local").items] == [batch["id"]]
+        with pytest.raises(errors.BatchNotEnded):
+            client.retry_batch(batch["id"])
+
+
 def test_a_key_of_ones_own_names_one_job(client):
     first = client.submit(SampleSpec(seed=1), idempotency_key="order-17")
     assert client.submit(SampleSpec(seed=1), idempotency_key="order-17")["id"] == first["id"]

@@ -212,6 +212,10 @@ def test_what_succeeds_is_written_as_a_data_set_too(plant: Trial) -> None:
     batch = do(plant, INVERT, inputs, dataset=written)
     assert batch.status is BatchStatus.SUCCEEDED, batch.error
     assert batch.result["dataset"]["splits"] == {"train": 3}
+    assert [line["id"] for line in lines_of(plant, batch, "items")] == [
+        line["id"] for line in lines_of(plant, batch, "results")
+    ]
+    assert len(lines_of(plant, batch, "items.jsonl")) == 3, "the data set's own list, beside the batch's"
     with tarfile.open(
         fileobj=io.BytesIO(plant.stores.objects.get(batch.files["pairs-train-0000.tar"]))
     ) as tar:
