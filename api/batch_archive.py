@@ -1,4 +1,7 @@
-"""All results of a batch as one zip or tar, made as it is sent: no more of it is held than one item."""
+"""All results of a batch as one zip or tar, made as it is sent: no more of it is held than one item.
+
+(Of a zip also the directory that stands at its end: some hundred bytes for each file.)
+"""
 
 import json
 import tarfile
@@ -15,7 +18,10 @@ from storage.manifests import lines_of
 from storage.results import Results, unpacked
 from storage.stores import Objects
 
-Named = tuple[str, bytes]
+LISTS = ("results", "errors", "invalid")
+MAX_LINE_BYTES = 16 << 20  # of what a batch has written itself
+Named = tuple[str, int, Iterator[bytes]]
+"""(name, bytes in all, the bytes in blocks)."""
 
 
 def send_archive(batch: Batch, form: str) -> Response:
@@ -30,31 +36,33 @@ def send_archive(batch: Batch, form: str) -> Response:
 
 
 def _files(batch: Batch, objects: Objects) -> Iterator[Named]:
-    """results.jsonl, then the files of each item as ID/NAME."""
+    """Its lists, then the files of each item as ID/NAME; those of a data set as dataset/NAME."""
     results = Results(objects, batch.tenant_id)
-    for role in ("results", "errors", "invalid"):
-        yield f"{role}.jsonl", objects.get(batch.files[role])
-    for _, line in lines_of(objects.stream(batch.files["results"])):
+    for role, ref in sorted(batch.files.items()):
+        if role != "items":
+            name = f"{role}.jsonl" if role in LISTS else f"dataset/{role}"
+            yield name, ref.byte_size, objects.stream(ref)
+    for _, line in lines_of(objects.stream(batch.files["results"]), MAX_LINE_BYTES):
         told: dict[str, Any] = json.loads(line or b"{}")
         if told.get("status") == "succeeded":
             data = objects.get_range(results.key(told["result"]))
             for name, content in unpacked(data).items():
-                yield f"{told['id']}/{name}", content
+                yield f"{told['id']}/{name}", len(content), iter((content,))
 
 
 def _zip(files: Iterator[Named]) -> Iterator[bytes]:
     archive = ZipStream(compress_type=ZIP_STORED)  # pictures are compressed already
-    for name, data in files:
-        archive.add(data, name)
+    for name, _, blocks in files:
+        archive.add(blocks, name)
         yield from archive.all_files()
     yield from archive.finalize()
 
 
 def _tar(files: Iterator[Named]) -> Iterator[bytes]:
-    for name, data in files:
+    for name, byte_size, blocks in files:
         member = tarfile.TarInfo(name)
-        member.size = len(data)
+        member.size = byte_size
         yield member.tobuf(tarfile.PAX_FORMAT)
-        yield data
-        yield b"\0" * (-len(data) % tarfile.BLOCKSIZE)
+        yield from blocks
+        yield b"\0" * (-byte_size % tarfile.BLOCKSIZE)
     yield b"\0" * (2 * tarfile.BLOCKSIZE)

@@ -10,7 +10,7 @@ from api.starting import named_mask
 from api.submit_inversions import check_start
 from api.submit_vectors import check_uses
 from storage.annotations import check_annotated
-from storage.batch_specs import BatchInputs, BatchSpec, ManifestInputs, SeedInputs, TarInputs
+from storage.batch_specs import BatchInputs, BatchSpec, ManifestInputs, SeedInputs, TarInputs, how_of
 from storage.errors import BatchNotEnded, InvalidInput, ModelNotFound
 from storage.library_records import Model
 from storage.mask_operations import check_operations, copied_masks
@@ -27,11 +27,11 @@ def check_batch(spec: BatchSpec, tenant_id: str, stores: Stores) -> None:
     model = _model(wanted.model, tenant_id, stores)
     check_annotated(model, wanted.kind)
     check_start(wanted, model)
-    how = wanted if isinstance(wanted, InvertSpec) else wanted.inverting
+    how = how_of(spec)
     if how.tune_steps:
         raise InvalidInput(
             "A batch shares one generator between its items.",
-            field="spec.tune_steps" if how is wanted else "spec.inverting.tune_steps",
+                field="spec.tune_steps" if isinstance(wanted, InvertSpec) else "spec.inverting.tune_steps",
             expected="0",
         )
     if isinstance(wanted, ApplySpec):

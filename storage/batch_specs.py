@@ -8,6 +8,7 @@ from pydantic import Field, TypeAdapter, ValidationError, field_validator, model
 
 from storage.dataset_specs import Written
 from storage.errors import InvalidInput
+from storage.inversion_specs import Inverting
 from storage.mask_specs import Identifier, Strict
 from storage.options import Seed, Webhook
 from storage.records import Priority
@@ -145,6 +146,12 @@ def bulk_spec(members: dict[str, Any]) -> BulkSpec:
         raise ValueError(f"{place}: {first['msg']}" if place else first["msg"]) from None
     assert isinstance(spec, BulkSpec)
     return spec
+
+
+def how_of(spec: BatchSpec) -> Inverting:
+    """How a batch's pictures are inverted."""
+    wanted = spec.wanted
+    return wanted if isinstance(wanted, InvertSpec) else wanted.inverting
 
 
 BATCH_SPEC: TypeAdapter[BatchSpec] = TypeAdapter(BatchSpec)

@@ -44,7 +44,9 @@ class Refused(InvalidInput):
     code = "invalid_item"
 
 
-def lines_of(blocks: Iterable[bytes]) -> Iterator[tuple[int, bytes | None]]:
+def lines_of(
+    blocks: Iterable[bytes], max_line_bytes: int = MAX_LINE_BYTES
+) -> Iterator[tuple[int, bytes | None]]:
     """(number from 1, line without its end); None for one that is too long, of which no more is kept."""
     rest, number, skipping = b"", 0, False
     for block in blocks:
@@ -52,12 +54,12 @@ def lines_of(blocks: Iterable[bytes]) -> Iterator[tuple[int, bytes | None]]:
         *whole, rest = rest.split(b"\n")
         for line in whole:
             number += 1
-            yield number, None if skipping or len(line) > MAX_LINE_BYTES else line.rstrip(b"\r")
+            yield number, None if skipping or len(line) > max_line_bytes else line.rstrip(b"\r")
             skipping = False
-        if len(rest) > MAX_LINE_BYTES:
+        if len(rest) > max_line_bytes:
             rest, skipping = b"", True
     if rest or skipping:
-        yield number + 1, None if skipping or len(rest) > MAX_LINE_BYTES else rest.rstrip(b"\r")
+        yield number + 1, None if skipping or len(rest) > max_line_bytes else rest.rstrip(b"\r")
 
 
 def jsonl_entries(blocks: Iterable[bytes]) -> Iterator[tuple[int, bytes, Entry | EditqError]]:

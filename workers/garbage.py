@@ -115,6 +115,8 @@ class Garbage:
                 spared = Used.read(self._stores).of(keys)
                 retention.spare(spared)
                 keys = tuple(key for key in keys if key not in spared)
+                if not keys:
+                    continue
             began = time.monotonic()
             self.remove(retention.condemn(keys), until=began + CONDEMNED_FOR_S / 2)
 

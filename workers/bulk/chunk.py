@@ -17,7 +17,7 @@ from typing import Any
 
 from gpu_ops.progress import Progress, State, Steps
 from storage.batch_records import Batch, Chunk
-from storage.batch_specs import BatchSpec, read_batch_spec
+from storage.batch_specs import BatchSpec, how_of, read_batch_spec
 from storage.errors import StorageUnavailable
 from storage.plain import plain
 from storage.results import Found, Results
@@ -133,6 +133,7 @@ def load_chunk(attempt: Attempt, operation_of: OperationOf) -> ChunkTask:
         size_px,
         settings.max_picture_bytes,
         settings.max_picture_pixels,
+        reuse=how_of(spec).reuse or attempt.job.attempt > 1,  # a chunk that is done again goes on
     )
     about = {"spec": batch.spec["spec"], "model_digest": model_digest, "code_version": code_version()}
     place, prefix = None, ""

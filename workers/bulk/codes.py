@@ -91,12 +91,14 @@ class Codes:
         if piece.picture is None:
             return Code(seeded_code(self.bundle, piece.item["seed"], self.truncation_psi))
         digest = self.digest_of(piece.picture)
+        if not self.how.reuse:
+            return None
         data = self.results.read(digest, W_PLUS)
         there = self.results.find(digest) if data is not None else None
         if data is not None and there is not None:
             return Code(load(data)["w_plus"].to(self.bundle.device), there.figures, (digest,))
         stores, tenant_id = self.attempt.stores, self.attempt.job.tenant_id
-        saved = stores.library.inversion(tenant_id, digest) if self.how.reuse else None
+        saved = stores.library.inversion(tenant_id, digest)
         if saved is None or "tuned" in saved.files:
             return None
         w_plus = load(stores.objects.get(saved.files["w_plus"]))["w_plus"]

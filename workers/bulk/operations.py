@@ -4,7 +4,7 @@ from typing import Any
 
 from gpu_ops.many.editing import Editing
 from gpu_ops.presets import weigh
-from storage.batch_specs import BatchSpec
+from storage.batch_specs import BatchSpec, how_of
 from storage.library_records import Model
 from storage.mask_operations import copied_masks
 from storage.masks import resolve_parts
@@ -27,7 +27,7 @@ def operation_of(attempt: Attempt, spec: BatchSpec, results: Results) -> tuple[O
     wanted = spec.wanted
     model = attempt.stores.library.get_model(attempt.job.tenant_id, wanted.model)
     bundle = attempt.models.bundle(model)
-    how = wanted if isinstance(wanted, InvertSpec) else wanted.inverting
+    how = how_of(spec)
     steps = wanted.steps if isinstance(wanted, InvertSpec) else wanted.inversion_steps
     codes = Codes(attempt, model, bundle, results, steps, how, spec.truncation_psi)
     settings = {name: value for name, value in spec.spec.items() if name not in ("model", "kind")}

@@ -53,6 +53,7 @@ class Reader:
     size_px: int
     max_bytes: int
     max_pixels: int
+    reuse: bool = True
 
     def read(self, indexed: tuple[int, dict[str, Any]]) -> Piece | There | Fault:
         """What is wrong with an item is its fault alone. Raises Unavailable where a store is away."""
@@ -66,7 +67,7 @@ class Reader:
         except EditqError as error:
             return Fault(index, error)
         digest = self.digest_of(item, picture)
-        found = self.results.find(digest)
+        found = self.results.find(digest) if self.reuse else None
         return Piece(index, item, picture, digest) if found is None else There(index, digest, found)
 
     def _picture(self, item: dict[str, Any]) -> Picture:

@@ -26,6 +26,8 @@ from storage.sources import checked_source_key
 from storage.stores import Stores
 
 LOOKED_UP_AT_ONCE = 500
+BLOCK_BYTES = 1 << 20  # that a tar is read by
+END_BYTES = 2 * tarfile.BLOCKSIZE
 Read = tuple[int, bytes, Entry | EditqError]
 """(line's number from 1, the line itself, what it says or what is wrong with it)."""
 
@@ -110,27 +112,34 @@ def _listed(listed: PrefixInputs, tenant_id: str, stores: Stores) -> Iterator[Re
 def _packed(tars: TarInputs, tenant_id: str, stores: Stores) -> Iterator[Read]:
     """Members are never unpacked: what is kept of each is where its bytes lie in the tar."""
     number = 0
-    for index, name in enumerate(tars.files):
-        ref = stores.library.get_file(tenant_id, name).object
-        try:
-            blocks: Any = _Stream(stores.objects.stream(ref))  # it reads, and no more is asked of it
-            with tarfile.open(fileobj=blocks, mode="r|") as tar:
-                for member in tar:
-                    number += 1
-                    if member.isfile() and not member.name.lower().endswith(PICTURES):
-                        continue  # what belongs to a picture, as labels in a WebDataset do
-                    if not member.isdir():
-                        yield (
-                            number,
-                            member.name.encode("utf-8", "replace"),
-                            _member(number, name, ref.key, member),
-                        )
-        except (tarfile.TarError, EOFError) as error:
-            raise InvalidInput(
-                f"File {name} cannot be read as a tar: {error}.",
-                field=f"inputs.files.{index}",
-                expected="a tar",
-            ) from error
+    for index, file in enumerate(tars.files):
+        ref = stores.library.get_file(tenant_id, file).object
+        for member in _members(stores.objects.stream(ref), f"inputs.files.{index}"):
+            number += 1
+            if member.isfile() and not member.name.lower().endswith(PICTURES):
+                continue  # what belongs to a picture, as labels in a WebDataset do
+            if not member.isdir():
+                name = member.name.encode("utf-8", "replace")
+                yield number, name, _member(number, file, ref.key, member)
+
+
+def _members(blocks: Iterator[bytes], field: str) -> Iterator[tarfile.TarInfo]:
+    """Raises InvalidInput for what is no tar, or ends early: tarfile takes a damaged header for the end."""
+    stream: Any = _Stream(blocks)  # it reads, and no more is asked of it
+    try:
+        with tarfile.open(fileobj=stream, mode="r|", bufsize=BLOCK_BYTES) as tar:
+            while (member := tar.next()) is not None:
+                tar.members = []  # type: ignore[attr-defined]  # it would keep them, of millions
+                yield member
+            ended = tar.offset
+    except (tarfile.TarError, EOFError) as error:
+        raise InvalidInput(
+            f"The file cannot be read as a tar: {error}.", field=field, expected="a tar"
+        ) from error
+    if not stream.ends_at(ended):
+        raise InvalidInput(
+            f"The tar is damaged, or was cut off, at byte {ended}.", field=field, expected="a whole tar"
+        )
 
 
 def _member(number: int, file: str, key: str, member: tarfile.TarInfo) -> Entry | EditqError:
@@ -151,19 +160,27 @@ def _member(number: int, file: str, key: str, member: tarfile.TarInfo) -> Entry 
 
 
 class _Stream:
-    """What tarfile reads of, a block at a time."""
+    """What tarfile reads of, a block at a time; it keeps the end of what it gave."""
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
-        self._blocks, self._rest = blocks, b""
+        self._blocks, self._rest, self._given, self._tail = blocks, b"", 0, b""
 
     def read(self, size: int) -> bytes:
-        while len(self._rest) < size:
-            block = next(self._blocks, b"")
-            if not block:
-                break
-            self._rest += block
-        data, self._rest = self._rest[:size], self._rest[size:]
+        parts, have = [self._rest], len(self._rest)
+        while have < size and (block := next(self._blocks, b"")):
+            parts.append(block)
+            have += len(block)
+        data = b"".join(parts)
+        data, self._rest = data[:size], data[size:]
+        self._given += len(data)
+        self._tail = (self._tail + data)[-2 * BLOCK_BYTES :]
         return data
+
+    def ends_at(self, offset: int) -> bool:
+        """Whether an end of a tar, two blocks of zeros, is there."""
+        self.read(tarfile.RECORDSIZE)
+        start = offset - (self._given - len(self._tail))
+        return start >= 0 and self._tail[start : start + END_BYTES] == bytes(END_BYTES)
 
 
 def _sampled(seeds: SeedInputs) -> Iterator[Read]:

@@ -32,6 +32,8 @@ from gpu_ops.progress import State
 from gpu_ops.refine import look
 from gpu_ops.training.encoder import encoder_for
 
+pytestmark = pytest.mark.thorough
+
 Codes = Callable[..., torch.Tensor]
 WHEEL = (2, 3)
 DIGITS = {"rtol": 1e-6, "atol": 1e-7}  # of float64, after some steps of Adam

@@ -20,13 +20,13 @@ def test_it_grows_while_a_wider_step_takes_no_longer() -> None:
 
 
 def test_it_stays_narrow_where_width_gains_nothing_and_does_not_go_on_for_long() -> None:
-    found = best_width(BowlWork(step_s=lambda rows: 0.004 * rows**1.5), BOWL)
+    found = best_width(BowlWork(step_s=lambda rows: 0.012 * rows**1.5), BOWL)
     assert found.width == 1
     assert list(found.items_per_s) == [1, 2, 4]
 
 
 def test_one_width_without_gain_does_not_end_it() -> None:
-    took_s = {1: 0.006, 2: 0.015, 4: 0.012, 8: 0.04, 16: 0.09}
+    took_s = {1: 0.012, 2: 0.03, 4: 0.024, 8: 0.08, 16: 0.18}
     found = best_width(BowlWork(step_s=took_s.__getitem__), BOWL)
     assert found.width == 4
     assert list(found.items_per_s) == [1, 2, 4, 8, 16]

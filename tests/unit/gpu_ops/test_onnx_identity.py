@@ -21,6 +21,8 @@ from gpu_ops.importers.refusals import LayoutMismatch, LimitExceeded, UnknownFor
 from gpu_ops.importers.sandbox import read_checkpoint
 from gpu_ops.network_file import save_network
 
+pytestmark = pytest.mark.thorough
+
 SIGHT = Sight(size_px=SIZE_PX)
 
 

@@ -20,6 +20,8 @@ from editq.cli import main
 from storage.records import Status
 from workers.bench import recipe_for
 
+pytestmark = pytest.mark.thorough
+
 SHAPE = Shape(16)
 Run = Callable[..., Result]
 

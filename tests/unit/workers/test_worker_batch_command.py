@@ -20,6 +20,8 @@ from editq.cli import main
 from editq.folder_pictures import item_id
 from editq.live_batch import shown
 
+pytestmark = pytest.mark.thorough
+
 Run = Callable[..., str]
 RELABEL = {"op": "relabel", "part": "rim", "into": "tyre"}
 

@@ -18,6 +18,8 @@ from storage.batch_records import BatchStatus
 from storage.records import Status
 from storage.results import Results
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(autouse=True)
 def few_items_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,3 +264,29 @@ def test_refined_items_say_how_they_came_about(plant: Trial) -> None:
         (applied,) = line["figures"]["applied"]
         assert applied["mode"] in ("vector", "refinement")
         assert (applied["steps"], bool(applied["why"])) == (2, True)
+
+
+@pytest.mark.parametrize("harm", ["cut at a member's border", "a header damaged in the middle"])
+def test_a_tar_that_ends_early_is_refused_and_loses_nothing_silently(plant: Trial, harm: str) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        borders = []
+        for seed in range(3):
+            borders.append(buffer.tell())
+            member = tarfile.TarInfo(f"{seed}.png")
+            member.size = len(png(seed))
+            tar.addfile(member, io.BytesIO(png(seed)))
+    data = bytearray(buffer.getvalue())
+    if harm.startswith("cut"):
+        data = data[: borders[2]]
+    else:
+        data[borders[2] : borders[2] + 512] = b"x" * 512
+    batch = do(plant, INVERT, {"type": "tar", "files": [send_file(plant, bytes(data))]})
+    assert (batch.status, (batch.error or {})["field"]) == (BatchStatus.FAILED, "inputs.files.0")
+
+
+def test_a_batch_that_is_not_to_reuse_does_all_again(plant: Trial) -> None:
+    inputs = manifest(plant, {"image": send_picture(plant, 1)})
+    do(plant, INVERT, inputs)
+    again = do(plant, INVERT | {"reuse": False}, inputs)
+    assert plant.stores.batches.tally(again.id).reused == 0

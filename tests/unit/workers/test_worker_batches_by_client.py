@@ -18,6 +18,8 @@ from editq.folder_pictures import item_id
 from storage import errors
 from storage.batch_specs import SeedInputs
 
+pytestmark = pytest.mark.thorough
+
 SAMPLES = {"type": "seeds", "seed": 3, "count": 5}
 EDIT = {
     "kind": "edit", "model": "cars", "steps": 2,

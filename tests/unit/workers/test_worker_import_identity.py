@@ -21,6 +21,8 @@ from workers.bench import recipe_for
 from workers.models import Models
 from workers.release import digest_of
 
+pytestmark = pytest.mark.thorough
+
 
 def imported(trial: Trial, data: bytes, **spec: Any) -> Job:
     file = put_file(trial, data, "w600k.onnx")

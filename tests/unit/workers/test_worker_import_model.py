@@ -32,6 +32,8 @@ from workers.bench import recipe_for
 from workers.models import Models
 from workers.release import digest_of
 
+pytestmark = pytest.mark.thorough
+
 SHAPE = Shape(32)
 
 

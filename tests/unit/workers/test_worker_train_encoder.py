@@ -14,6 +14,8 @@ from storage.records import Status
 from workers.models import Models
 from workers.release import digest_of
 
+pytestmark = pytest.mark.thorough
+
 SPEC: dict[str, Any] = {"name": "quick", "steps": 4, "batch": 2, "warm_up": 1}
 
 
