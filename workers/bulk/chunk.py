@@ -231,6 +231,7 @@ def _progress(task: ChunkTask, ledger: Ledger, event: Made | Fault | Stepped | N
 def save(attempt: Attempt, task: ChunkTask, ledger: Ledger) -> Saved:
     """Raises StorageUnavailable where a result that was taken over is being removed: done again then."""
     taken = {line["result"] for line in ledger.lines.values() if line.get("reused")}
+    taken |= {digest for line in ledger.lines.values() for digest in line.get("needs", ())}
     if taken:
         condemned = attempt.stores.retention.spare([task.results.key(digest) for digest in taken])
         if condemned:
