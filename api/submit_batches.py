@@ -31,7 +31,7 @@ def check_batch(spec: BatchSpec, tenant_id: str, stores: Stores) -> None:
     if how.tune_steps:
         raise InvalidInput(
             "A batch shares one generator between its items.",
-                field="spec.tune_steps" if isinstance(wanted, InvertSpec) else "spec.inverting.tune_steps",
+            field="spec.tune_steps" if isinstance(wanted, InvertSpec) else "spec.inverting.tune_steps",
             expected="0",
         )
     if isinstance(wanted, ApplySpec):

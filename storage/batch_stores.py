@@ -46,11 +46,11 @@ class Batches(Protocol):
     def chunks(self, batch_id: str, *, after: int = -1, limit: int = 1000) -> tuple[Chunk, ...]:
         """In the order of their numbers."""
 
-    def parts(self, batch_id: str) -> Iterator[tuple[Chunk, ObjectRef | None]]:
-        """Each chunk, and the file of its items' results (part.jsonl); None where it left none."""
+    def ledgers(self, batch_id: str) -> Iterator[tuple[Chunk, ObjectRef | None]]:
+        """Each chunk, and the file of its items' results (ledger.jsonl); None where it left none."""
 
-    def kept_parts(self) -> Iterator[ObjectRef]:
-        """The parts of all batches of all tenants: what they name is needed."""
+    def kept_ledgers(self) -> Iterator[ObjectRef]:
+        """The ledgers of all batches of all tenants: what they name is needed."""
 
     def running(self, batch_id: str) -> tuple[Job, ...]:
         """Its jobs that run now."""

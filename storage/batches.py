@@ -113,7 +113,7 @@ class SqlBatches:
             rows = connection.execute(select(CHUNKS).where(mine).order_by(CHUNKS.c.number).limit(limit))
             return tuple(map(chunk_of, rows))
 
-    def parts(self, batch_id: str) -> Iterator[tuple[Chunk, ObjectRef | None]]:
+    def ledgers(self, batch_id: str) -> Iterator[tuple[Chunk, ObjectRef | None]]:
         after = -1
         while some := self.chunks(batch_id, after=after):
             outputs = self._outputs([chunk.job_id for chunk in some if chunk.job_id is not None])
@@ -125,9 +125,9 @@ class SqlBatches:
         query = select(JOBS.c.id, JOBS.c.outputs).where(JOBS.c.id.in_(job_ids))
         with self._database.read() as connection:
             rows = connection.execute(query).all()
-        return {row.id: ref_from_dict(row.outputs["part.jsonl"]) for row in rows if row.outputs}
+        return {row.id: ref_from_dict(row.outputs["ledger.jsonl"]) for row in rows if row.outputs}
 
-    def kept_parts(self) -> Iterator[ObjectRef]:
+    def kept_ledgers(self) -> Iterator[ObjectRef]:
         query = select(JOBS.c.id, JOBS.c.outputs).where(JOBS.c.kind == CHUNK, JOBS.c.batch_id.is_not(None))
         last = ""
         while True:
@@ -135,7 +135,7 @@ class SqlBatches:
                 rows = connection.execute(query.where(JOBS.c.id > last).order_by(JOBS.c.id).limit(500)).all()
             if not rows:
                 return
-            yield from (ref_from_dict(row.outputs["part.jsonl"]) for row in rows if row.outputs)
+            yield from (ref_from_dict(row.outputs["ledger.jsonl"]) for row in rows if row.outputs)
             last = rows[-1].id
 
     def running(self, batch_id: str) -> tuple[Job, ...]:

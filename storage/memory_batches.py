@@ -131,14 +131,14 @@ class MemoryBatches:
             rows = sorted(self._of(batch_id).values(), key=lambda chunk: chunk.number)
         return tuple(chunk for chunk in rows if chunk.number > after)[:limit]
 
-    def parts(self, batch_id: str) -> Iterator[tuple[Chunk, ObjectRef | None]]:
+    def ledgers(self, batch_id: str) -> Iterator[tuple[Chunk, ObjectRef | None]]:
         for chunk in self.chunks(batch_id, limit=1 << 30):
             row = self._jobs.rows.get(chunk.job_id or "")
-            yield chunk, row.job.outputs.get("part.jsonl") if row is not None else None
+            yield chunk, row.job.outputs.get("ledger.jsonl") if row is not None else None
 
-    def kept_parts(self) -> Iterator[ObjectRef]:
+    def kept_ledgers(self) -> Iterator[ObjectRef]:
         for batch_id in tuple(self.rows):
-            yield from (part for _, part in self.parts(batch_id) if part is not None)
+            yield from (ledger for _, ledger in self.ledgers(batch_id) if ledger is not None)
 
     def running(self, batch_id: str) -> tuple[Job, ...]:
         return tuple(job for job in self._open_jobs(batch_id) if job.status is Status.RUNNING)

@@ -1,7 +1,7 @@
 """What became of items, kept by what it depends on: the same item is never done twice.
 
 A result is one object, whole or not there: a zip, uncompressed, of its pictures and masks, with what is known
-of it in result.json. It is never changed. Which results are needed stands in the parts of batches; the
+of it in result.json. It is never changed. Which results are needed stands in the ledgers of batches; the
 garbage collector reads those (workers/bulk/used.py).
 """
 

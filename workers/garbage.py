@@ -93,7 +93,7 @@ class Garbage:
         retention, seen, marked = self._stores.retention, 0, 0
         used: Used | None = None
         for keys in batches(self._stores.objects.list("")):
-            # weights that the environment names are in no record; what batches use is in their parts
+            # weights that the environment names are in no record; what batches use is in their ledgers
             unneeded = retention.unneeded(keys) - self._named()
             if any(map(is_result, unneeded)):
                 used = used or Used.read(self._stores)

@@ -55,8 +55,8 @@ def measure(settings: Settings, chunks: int) -> str:
     stores.jobs.succeed(claim, {"items.jsonl": ref}, counts, kept=Kept(chunks=made))
     waiting, began = byte_size(stores, settings), time.monotonic()
     while (claim := stores.jobs.claim("gpu", "host:1:gpu", lease_s=60)) is not None:
-        key = output_key("local", claim.job.id, 1, "part.jsonl")
-        stores.jobs.succeed(claim, {"part.jsonl": stores.objects.put(key, b"x", "application/jsonl")}, DONE)
+        key = output_key("local", claim.job.id, 1, "ledger.jsonl")
+        stores.jobs.succeed(claim, {"ledger.jsonl": stores.objects.put(key, b"x", "application/jsonl")}, DONE)
     each_s = (time.monotonic() - began) / chunks
     done = byte_size(stores, settings)
     return (

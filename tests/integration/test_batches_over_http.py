@@ -71,7 +71,7 @@ def work_off(service: Service, batch_id: str, kept: tuple[str, ...]) -> None:
     ]
     mine = claim(service, "gpu")
     outcome = {"succeeded": 2, "failed": 0, "canceled": 0, "reused": 0, "errors": {}, "newest": []}
-    part = lines(service, mine, "part.jsonl", *told)
+    part = lines(service, mine, "ledger.jsonl", *told)
     service.stores.jobs.succeed(mine, part, outcome | {"device_s": 1.0, "seconds": 2.0})
     mine = claim(service, "cpu")
     outputs = lines(service, mine, "results.jsonl", *told) | lines(service, mine, "errors.jsonl")

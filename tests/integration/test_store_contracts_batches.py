@@ -13,7 +13,7 @@ from storage.stores import Jobs
 
 SPEC = {"spec": {"kind": "apply", "model": "cars"}, "inputs": {"type": "manifest"}}
 ITEMS = ObjectRef("local/jobs/j/1/outputs/items.jsonl", "a" * 64, 30, "application/jsonl")
-PART = ObjectRef("local/jobs/j/1/outputs/part.jsonl", "b" * 64, 30, "application/jsonl")
+LEDGER = ObjectRef("local/jobs/j/1/outputs/ledger.jsonl", "b" * 64, 30, "application/jsonl")
 COUNTS = {"succeeded": 10, "failed": 0, "canceled": 0, "reused": 3}
 GOOD = COUNTS | {"device_s": 2.0, "seconds": 2.5, "errors": {}}
 
@@ -41,7 +41,7 @@ def begun(records: Records, chunks: int, **members: object) -> Batch:
 
 def do_chunk(records: Records, outcome: dict[str, object] = GOOD) -> Job:
     claim = claimed(records.jobs, "gpu")
-    return records.jobs.succeed(claim, {"part.jsonl": PART}, outcome)
+    return records.jobs.succeed(claim, {"ledger.jsonl": LEDGER}, outcome)
 
 
 def finish(records: Records) -> None:
@@ -92,8 +92,8 @@ def test_the_last_chunk_brings_the_finish_and_the_finish_ends_the_batch(records:
     assert (tally.chunks, tally.succeeded, tally.reused) == (2, 20, 6)
     assert (tally.device_s, tally.seconds) == (4.0, 5.0)
     assert [job.spec["chunk"] for job in records.batches.newest(batch.id)] == [1, 0]
-    assert [part for _, part in records.batches.parts(batch.id)] == [PART, PART]
-    assert list(records.batches.kept_parts()) == [PART, PART]
+    assert [ledger for _, ledger in records.batches.ledgers(batch.id)] == [LEDGER, LEDGER]
+    assert list(records.batches.kept_ledgers()) == [LEDGER, LEDGER]
     assert records.batches.speed("apply", "cars") == (14, 4.0)
     assert records.batches.speed("invert", "cars") is None
 
@@ -186,7 +186,7 @@ def test_a_chunk_that_ends_while_paused_brings_none_in_and_resuming_does(records
     batch = begun(records, 3, ready=1)
     claim = claimed(records.jobs, "gpu")
     records.batches.pause("local", batch.id, True)
-    records.jobs.succeed(claim, {"part.jsonl": PART}, GOOD)
+    records.jobs.succeed(claim, {"ledger.jsonl": LEDGER}, GOOD)
     assert records.jobs.eligible("gpu") == 0
     records.batches.pause("local", batch.id, False)
     assert records.jobs.eligible("gpu") == 1
@@ -286,7 +286,7 @@ def test_outputs_of_a_batch_expire_as_a_whole_and_its_rows_go_later(records: Rec
     finish(records)
     assert records.retention.purge_jobs(kept_s=0.0) == 0
     keys = records.retention.expire_batches(kept_s=0.0)
-    assert sorted(keys) == sorted([ITEMS.key, PART.key, REF.key])
+    assert sorted(keys) == sorted([ITEMS.key, LEDGER.key, REF.key])
     gone = records.batches.get("local", batch.id)
     assert gone.files == {}
     assert gone.outputs_expired_at is not None

@@ -29,17 +29,17 @@ def claimed(stores: Stores, queue: str) -> Claim:
 
 
 def batch_using(stores: Stores, *digests: str, needs: str | None = None) -> str:
-    """An ended batch whose part names these results."""
+    """An ended batch whose ledger names these results."""
     batch = stores.batches.add("local", {"spec": {"kind": "apply", "model": "cars"}})
     chunk = Chunk(batch.id, 0, 0, 1, "c" * 64, len(digests))
     counts = {"items": len(digests), "invalid": 0, "chunks": 1}
     stores.jobs.succeed(claimed(stores, "cpu"), {}, counts, kept=Kept(chunks=(chunk,)))
     claim = claimed(stores, "gpu")
     lines = [{"id": "a", "result": digest, "needs": [needs] if needs else []} for digest in digests]
-    key = output_key("local", claim.job.id, 1, "part.jsonl")
-    part = stores.objects.put(key, "\n".join(map(json.dumps, lines)).encode(), "application/jsonl")
+    key = output_key("local", claim.job.id, 1, "ledger.jsonl")
+    ledger = stores.objects.put(key, "\n".join(map(json.dumps, lines)).encode(), "application/jsonl")
     outcome = {"succeeded": len(digests), "failed": 0, "canceled": 0, "reused": 0, "device_s": 1.0}
-    stores.jobs.succeed(claim, {"part.jsonl": part}, outcome | {"seconds": 1.0, "errors": {}})
+    stores.jobs.succeed(claim, {"ledger.jsonl": ledger}, outcome | {"seconds": 1.0, "errors": {}})
     stores.jobs.succeed(claimed(stores, "cpu"), {}, {})
     return batch.id
 

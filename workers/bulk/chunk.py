@@ -1,6 +1,6 @@
 """chunk: so many items of a batch, through one pipelined loop.
 
-    items -> read and decode ahead -> the operation, many at once -> encode and write behind -> part.jsonl
+    items -> read and decode ahead -> the operation, many at once -> encode and write behind -> ledger.jsonl
 
 A result that is there already is taken over, so a chunk that is done again after its worker was killed does
 only what is left. What is wrong with an item is told of in its line, and never ends the chunk.
@@ -32,7 +32,7 @@ from workers.bulk.pipeline import Behind, Stopwatch, ahead
 from workers.bulk.reading import bucket_of
 from workers.recipe import Recipe
 
-PART, LINES = "part.jsonl", "application/jsonl"
+LEDGER, LINES = "ledger.jsonl", "application/jsonl"
 READERS, READ_AHEAD = 2, 64
 WRITERS, WRITTEN_BEHIND = 2, 64
 SHOWN, PICTURES = 8, ("picture_", "edited.", "inverted.")
@@ -42,7 +42,7 @@ OperationOf = Callable[[Attempt, BatchSpec, Results], tuple[Operation, int, str]
 
 @dataclass
 class Ledger:
-    """What became of each item: a line of the part, by the item's place in the chunk."""
+    """What became of each item: a line of the chunk's ledger, by the item's place in it."""
 
     items: list[dict[str, Any]]
     lines: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -237,5 +237,5 @@ def save(attempt: Attempt, task: ChunkTask, ledger: Ledger) -> Saved:
         if condemned:
             raise StorageUnavailable("A result that was there is being removed as garbage.")
     lines = (json.dumps(plain(ledger.lines[index])) for index in sorted(ledger.lines))
-    attempt.put(PART, "".join(f"{line}\n" for line in lines).encode(), LINES)
+    attempt.put(LEDGER, "".join(f"{line}\n" for line in lines).encode(), LINES)
     return Saved(attempt.outputs, ledger.outcome())

@@ -1,7 +1,7 @@
-"""finish_batch: the parts that chunks left, merged into one list of results and one of errors.
+"""finish_batch: the ledgers that chunks left, merged into one list of results and one of errors.
 
-Done by housekeeping's workers, a part at a time: no torch, and no more memory for a million items than for a
-thousand.
+Done by housekeeping's workers, a ledger at a time: no torch, and no more memory for a million items than
+for a thousand.
 """
 
 import json
@@ -56,10 +56,8 @@ def load(attempt: Attempt) -> Merging:
 
 def operate(merging: Merging, _resume: State | None) -> Steps[Merging]:
     """A merging that was cut off starts over."""
-    for chunk, part in merging.stores.batches.parts(merging.batch.id):
-        lines = (
-            _lost(merging, chunk) if part is None else _lines(b"".join(merging.stores.objects.stream(part)))
-        )
+    for chunk, ledger in merging.stores.batches.ledgers(merging.batch.id):
+        lines = _lost(merging, chunk) if ledger is None else _lines(merging.stores.objects.get(ledger))
         for told in lines:
             merging.results.write(json.dumps(told, separators=(",", ":")).encode() + b"\n")
             if told["status"] != "succeeded":

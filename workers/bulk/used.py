@@ -1,4 +1,4 @@
-"""Which results batches use: it stands in their parts, and nowhere else.
+"""Which results batches use: it stands in their ledgers, and nowhere else.
 
 Read before a result is marked as garbage, and again before it is removed. A chunk that takes over a result
 takes its mark away as it ends (workers/bulk/chunk.py); what it makes is younger than the grace period that is
@@ -27,9 +27,9 @@ class Used:
     @classmethod
     def read(cls, stores: Stores) -> "Used":
         found = [np.zeros(0, np.uint64)]
-        for part in stores.batches.kept_parts():
+        for ledger in stores.batches.kept_ledgers():
             try:
-                data = stores.objects.get(part)
+                data = stores.objects.get(ledger)
             except OutputNotFound:
                 continue  # its batch has expired meanwhile
             found.append(np.array([int(digest[:16], 16) for digest in _NAMED.findall(data)], np.uint64))

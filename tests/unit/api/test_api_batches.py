@@ -57,7 +57,7 @@ def do_chunk(trial: Trial, **outcome: Any) -> None:
     counts = {"succeeded": 2, "failed": 0, "canceled": 0, "reused": 0, "errors": {}} | outcome
     newest = [{"id": "a", "result": DIGEST, "file": "picture_00.png"}]
     result = counts | {"device_s": 1.0, "seconds": 2.0, "newest": newest}
-    trial.stores.jobs.succeed(mine, put(trial, mine, "part.jsonl"), result)
+    trial.stores.jobs.succeed(mine, put(trial, mine, "ledger.jsonl"), result)
 
 
 def finish(trial: Trial) -> None:
