@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from editq import embedded
+from editq.cli_edit import edit
 from editq.cli_files import files
 from editq.cli_jobs import jobs
 from editq.cli_models import models
@@ -85,7 +86,7 @@ Ctrl-C stops it.
 """
 
 
-for command in (demo, files, jobs, models, queues, vectors, workers):
+for command in (demo, edit, files, jobs, models, queues, vectors, workers):
     main.add_command(command)
 
 if __name__ == "__main__":

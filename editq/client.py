@@ -218,11 +218,9 @@ class Client(VectorCalls, FileCalls):
                 for event in self.events(job_id, after=seen, silence_s=_SILENCE_S):
                     seen = max(seen, event.number or 0)
                     if event.type in ("progress", "phase"):
-                        yield {
-                            **job,
-                            "status": "running",
-                            "progress": {**(job.get("progress") or {}), **event.data},
-                        }
+                        known = job.get("progress") or {}
+                        job = {**job, "status": "running", "progress": {**known, **event.data}}
+                        yield job
                     else:
                         job = self.get(job_id)
                         if ended(job):
