@@ -10,9 +10,14 @@ from pathlib import Path
 import click
 
 from editq import embedded
+from editq.cli_apply import apply, sweep
+from editq.cli_dataset import dataset
 from editq.cli_edit import edit
 from editq.cli_files import files
+from editq.cli_images import images
+from editq.cli_invert import invert, sample
 from editq.cli_jobs import jobs
+from editq.cli_learn import learn
 from editq.cli_models import models
 from editq.cli_operators import queues, workers
 from editq.cli_vectors import vectors
@@ -86,7 +91,23 @@ Ctrl-C stops it.
 """
 
 
-for command in (demo, edit, files, jobs, models, queues, vectors, workers):
+for command in (
+    apply,
+    dataset,
+    demo,
+    edit,
+    files,
+    images,
+    invert,
+    jobs,
+    learn,
+    models,
+    queues,
+    sample,
+    sweep,
+    vectors,
+    workers,
+):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from editq.mask_options import check_parts, operations_of, takes_operations
 from editq.picture_files import OUT, format_of, place_for, write_picture, write_whole
 from editq.start_points import MODEL, PICTURE, box_of, inverted, one_start, takes_search
 from editq.terminal_pictures import show_picture
-from editq.work import checked, do, warnings_of
+from editq.work import checked, do
 from storage.photographs import PASTED
 
 JSON = dict[str, Any]
@@ -97,7 +97,7 @@ def _leave(desk: Desk, job: JSON, places: Mapping[str, Path], picture: str, *, s
         for name in ("inverted.png", "edited.png"):
             show_picture(desk.console, desk.client.output(job["id"], name))
     lines = [escape("\n".join(map(str, places.values()))), *_words(job["result"])]
-    desk.show(told, "\n".join(lines + [f"warning: {escape(text)}" for text in warnings_of(job)]))
+    desk.show(told, "\n".join(lines))
 
 
 def _words(result: Mapping[str, Any]) -> list[str]:
@@ -107,6 +107,7 @@ def _words(result: Mapping[str, Any]) -> list[str]:
     if result.get("judge_iou_after") is not None:
         judged = (result["judge_iou_before"], result["judge_iou_after"])
         lines.append(f"the same by an independent judge: {judged[0]:.2f} before, {judged[1]:.2f} after")
-    outside = result.get("psnr_outside_db")
-    lines.append("unchanged elsewhere: " + ("every pixel" if outside is None else f"{outside:.1f} dB (PSNR)"))
+    kept = result.get("psnr_outside_db")
+    rest = "no change was measured" if kept is None else f"as it was to {kept:.1f} dB (PSNR)"
+    lines.append(f"elsewhere {rest}")
     return lines

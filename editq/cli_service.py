@@ -111,6 +111,9 @@ def _at_a_desk(
                 click.echo(json.dumps(refusal.told, indent=2))
             raise
         except EditqError as error:
+            if as_json:
+                told = {"code": error.code, "detail": error.detail, "field": error.field}
+                click.echo(json.dumps({"error": told}, indent=2))
             raise click.ClickException(sentence(error)) from None
         except embedded.ServiceFailed as error:
             raise click.ClickException(f"the service could not run: {error}") from None

@@ -26,6 +26,7 @@ from httpx_sse import EventSource
 from pydantic import BaseModel
 
 from editq.client_files import FileCalls
+from editq.client_pictures import PictureCalls
 from editq.client_vectors import VectorCalls
 from editq.problems import check, plain_errors
 from storage.errors import EditqError, NotFound, Unavailable
@@ -47,7 +48,7 @@ class ServerEvent:
     data: JSON
 
 
-class Client(VectorCalls, FileCalls):
+class Client(VectorCalls, FileCalls, PictureCalls):
     """Every method may raise EditqError. Safe to share between threads."""
 
     def __init__(

@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from editq.cli_service import Desk
-from editq.work import do
+from editq.cli_start import tell
+from editq.work import do, warnings_of
 
 JSON = dict[str, Any]
 PICTURE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -48,7 +49,10 @@ def invert_spec(model: str, image: str, asked: Mapping[str, Any]) -> JSON:
 def inverted(desk: Desk, model: str, picture: Path, asked: Mapping[str, Any]) -> JSON:
     """The job that found a picture's code. A code that was found before is taken over."""
     image = desk.client.upload_image(picture)
-    return do(desk, f"inverting {picture.name}", invert_spec(model, image["id"], asked))
+    job = do(desk, f"inverting {picture.name}", invert_spec(model, image["id"], asked))
+    for text in warnings_of(job):
+        tell(f"warning: {text}")
+    return job
 
 
 def one_start(picture: Path | None, inversion: str | None, seed: int | None = None) -> None:
