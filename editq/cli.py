@@ -12,6 +12,7 @@ import click
 from editq import embedded
 from editq.cli_apply import apply, sweep
 from editq.cli_dataset import dataset
+from editq.cli_doctor import doctor
 from editq.cli_edit import edit
 from editq.cli_files import files
 from editq.cli_images import images
@@ -95,6 +96,7 @@ for command in (
     apply,
     dataset,
     demo,
+    doctor,
     edit,
     files,
     images,
