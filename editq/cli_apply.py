@@ -41,7 +41,10 @@ def _applies(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("-o", "--out", type=OUT, help="Of a sweep, out_-1.png and so on. By default NAME-applied.png.")
 @_applies
 def apply(desk: Desk, words: Sequence[str], sweep: str | None, out: Path | None, **asked: Any) -> None:
-    """Apply editing vectors to PICTURE, or to a sample: editq apply --seed 3 "larger wheels=+40%"
+    """Apply editing vectors to PICTURE, or to a sample.
+
+    \b
+    editq apply --seed 3 "larger wheels=+40%"
 
     A VECTOR is a name or an id, with a strength (wheels=0.5) or an amount of change (wheels=+25%) after it;
     without, its strength is 1. Several add up. `editq vectors list` shows those that there are.
@@ -64,9 +67,9 @@ def apply(desk: Desk, words: Sequence[str], sweep: str | None, out: Path | None,
 @click.option("-o", "--out", type=OUT, help="By default NAME-filmstrip.png.")
 @_applies
 def sweep(desk: Desk, words: Sequence[str], strengths: str, out: Path | None, **asked: Any) -> None:
-    """Draw a filmstrip of editing vectors at several strengths, with the masks beneath.
+    """Draw editing vectors at several strengths, as a filmstrip.
 
-    What PICTURE and VECTOR are, `editq apply --help` says.
+    The masks are beneath. What PICTURE and VECTOR are, `editq apply --help` says.
     """
     factors = numbers("--strengths", strengths)
     if asked["paste"]:

@@ -60,7 +60,10 @@ _UNPACKED = ("pairs-", "coco-")  # WebDataset's shards are read as they are
 @click.option("--unpack", is_flag=True, help="Unpack the shards of pairs and COCO, and remove them.")
 @works_at_service
 def dataset(desk: Desk, folder: Path, unpack: bool, **asked: Any) -> None:
-    """Draw a labelled data set, and fetch it: editq dataset --to cars-data --count 60 --unpack
+    """Draw a labelled data set, and fetch it.
+
+    \b
+    editq dataset --to cars-data --count 60 --unpack
 
     The files are those that docs/datasets.md describes, checked by their digests as they come.
     """

@@ -20,7 +20,7 @@ _MARKS = {
 @click.option("--url", envvar="EDITQ_URL", metavar="URL", help="Look at this service alone (or EDITQ_URL).")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(url: str | None, as_json: bool) -> None:
-    """Check all that editq needs, and say how to mend what is not right.
+    """Check all that editq needs, and say how to mend it.
 
     Python and packages, the service, broker, database and its tables, object store, models, GPU, disk, port.
     The exit status is 1 where something has failed; a WARNING is none.

@@ -50,7 +50,10 @@ def edit(
     show: bool,
     **asked: Any,
 ) -> None:
-    """Edit PICTURE by its parts: editq edit car.jpg --grow wheel=25% -o out.png
+    """Edit PICTURE by its parts.
+
+    \b
+    editq edit car.jpg --grow wheel=25% -o out.png
 
     \b
     Parts are those of the model (`editq models show cars`). wheel:left is one piece of a part.

@@ -32,7 +32,9 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 def invert(
     desk: Desk, pictures: tuple[Path, ...], model: str, out: Path | None, show: bool, **asked: Any
 ) -> None:
-    """Find the codes that make the model draw PICTUREs, and print the jobs that hold them.
+    """Find the codes that make a model draw PICTUREs.
+
+    Prints the jobs that hold them.
 
     \b
     An edit, an apply or a learn starts from such a job: editq edit --inversion JOB --grow wheel=25%
@@ -99,7 +101,10 @@ def _line(told: JSON) -> str:
 @click.option("--show", is_flag=True, help="Show them in the terminal, where it can.")
 @works_at_service
 def sample(desk: Desk, model: str, seed: int, count: int, psi: float, out: Path, show: bool) -> None:
-    """Draw pictures from a model, with their masks: MODEL-SEED.png and MODEL-SEED.mask.png."""
+    """Draw pictures from a model, with their masks.
+
+    They are called MODEL-SEED.png and MODEL-SEED.mask.png.
+    """
     spec = {"kind": "sample", "model": model, "seed": seed, "count": count, "truncation_psi": psi}
     job = do(desk, f"drawing {count}", spec)
     out.mkdir(parents=True, exist_ok=True)

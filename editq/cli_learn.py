@@ -47,7 +47,10 @@ def learn(
     desk: Desk, picture: Path | None, name: str, mask: Path | None, seed: int | None, inversion: str | None,
     model: str, tags: tuple[str, ...], show: bool, **asked: Any,
 ) -> None:  # fmt: skip
-    """Learn an editing vector: editq learn car.jpg --name "large wheels" --grow wheel=40%
+    """Learn an editing vector, for any picture.
+
+    \b
+    editq learn car.jpg --name "large wheels" --grow wheel=40%
 
     Parts and operations are given as for `editq edit`. The vector is kept in the library, and its report says
     in words how it carries over to other pictures. Prints its id.

@@ -218,4 +218,4 @@ def parts(folder: DataFolder, environ: Mapping[str, str]) -> Iterator[Finding]:
             continue  # a word of some library's
     if not whole:
         yield Finding("parts", "failed", f"the check of the parts did not end well: {ended}",
-                      "install editq[worker,embedded] again; `python -m workers.check` shows more")  # fmt: skip
+                      "install editq[worker,embedded]; `python -m workers.check` says more")  # fmt: skip
