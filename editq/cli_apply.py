@@ -13,7 +13,6 @@ from editq.start_points import MODEL, box_of, inverted, one_start, takes_search
 from editq.terminal_pictures import show_picture
 from editq.vector_use import numbers, use_of
 from editq.work import checked, do
-from storage.photographs import pasted
 
 JSON = dict[str, Any]
 _OPTIONS = (
@@ -54,9 +53,8 @@ def apply(desk: Desk, words: Sequence[str], sweep: str | None, out: Path | None,
     stem = _stem(picture, asked)
     places = dict(enumerate(_places(out, stem, factors)))
     job = _applied(desk, picture, vectors, factors, asked)
-    names = {
-        column: pasted(0, column) if asked["paste"] else f"picture_000_{column:02d}.png" for column in places
-    }
+    drawn = "pasted" if asked["paste"] else "picture"
+    names = {column: f"{drawn}_000_{column:02d}.png" for column in places}
     for column, place in places.items():
         write_picture(place, desk.client.output(job["id"], names[column]))
     _tell(desk, job, list(places.values()), [names[column] for column in places], show=asked["show"])

@@ -13,7 +13,6 @@ from editq.picture_files import OUT, format_of, place_for, write_picture, write_
 from editq.start_points import MODEL, PICTURE, box_of, inverted, one_start, takes_search
 from editq.terminal_pictures import show_picture
 from editq.work import checked, do
-from storage.photographs import PASTED
 
 JSON = dict[str, Any]
 _FIGURES = (
@@ -85,7 +84,7 @@ def edit(
     if picture is not None:
         inversion = inverted(desk, model, picture, asked)["id"]
     job = do(desk, "editing", spec | {"inversion": inversion})
-    _leave(desk, job, places, PASTED if paste else "edited.png", show=show)
+    _leave(desk, job, places, "pasted.png" if paste else "edited.png", show=show)
 
 
 def _leave(desk: Desk, job: JSON, places: Mapping[str, Path], picture: str, *, show: bool) -> None:

@@ -10,6 +10,7 @@ import io
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -122,9 +123,7 @@ def models() -> list[JSON]:
     )
     if not folders:
         return [finding("models", "failed", "no model is bundled", mend)]
-    return [
-        guarded(f"model {each.name}", mend, _WORKER, lambda each=each: _model(each, mend)) for each in folders
-    ]
+    return [guarded(f"model {each.name}", mend, _WORKER, partial(_model, each, mend)) for each in folders]
 
 
 def _model(folder: Any, mend: str) -> JSON:
