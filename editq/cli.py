@@ -10,11 +10,21 @@ from pathlib import Path
 import click
 
 from editq import embedded
+from editq.cli_apply import apply, sweep
 from editq.cli_batch import batch
+from editq.cli_completion import completion
+from editq.cli_dataset import dataset
+from editq.cli_doctor import doctor
+from editq.cli_edit import edit
 from editq.cli_files import files
+from editq.cli_groups import EXITS, GroupedCommands
+from editq.cli_images import images
+from editq.cli_invert import invert, sample
 from editq.cli_jobs import jobs
+from editq.cli_learn import learn
 from editq.cli_models import models
 from editq.cli_operators import queues, workers
+from editq.cli_train import evaluate, gallery, train
 from editq.cli_vectors import vectors
 from editq.demo import demo
 from editq.folder import AlreadyRunning, DataFolder
@@ -28,13 +38,13 @@ def _version() -> str:
         return "unknown (not installed)"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=GroupedCommands, epilog=EXITS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(_version(), prog_name="editq")
 def main() -> None:
     """An asynchronous job queue for semantic image editing.
 
-    Data of the service that runs on this machine lie in .editq, or where EDITQ_DATA_DIR says. The commands
-    for batches, jobs, queues and workers ask that service, or the one at EDITQ_URL.
+    Data of the service that runs on this machine lie in .editq, or where EDITQ_DATA_DIR says. Commands ask
+    that service, or the one at EDITQ_URL; those that edit start one where there is none.
     """
 
 
@@ -86,7 +96,29 @@ Ctrl-C stops it.
 """
 
 
-for command in (batch, demo, files, jobs, models, queues, vectors, workers):
+for command in (
+    apply,
+    batch,
+    completion,
+    dataset,
+    demo,
+    doctor,
+    edit,
+    evaluate,
+    files,
+    gallery,
+    images,
+    invert,
+    jobs,
+    learn,
+    models,
+    queues,
+    sample,
+    sweep,
+    train,
+    vectors,
+    workers,
+):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from rich.markup import escape
 from editq.cli_files import upload_all
 from editq.cli_service import Desk, asks_service
 from editq.cli_training import COMMANDS, run_job, takes_options
+from editq.tables import model_table, models_table
 
 JSON = dict[str, Any]
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -25,6 +26,23 @@ def models() -> None:
 
 for command in COMMANDS:
     models.add_command(command)
+
+
+@models.command("list")
+@asks_service
+def list_models(desk: Desk) -> None:
+    """List the models that there are."""
+    found = desk.client.models()
+    desk.show(found, models_table(found) if found else "No models.")
+
+
+@models.command()
+@click.argument("model")
+@asks_service
+def show(desk: Desk, model: str) -> None:
+    """Show a model: its parts and part groups, and what its card says."""
+    found = desk.client.model(model)
+    desk.show(found, model_table(found))
 
 
 @models.command("import")

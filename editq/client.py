@@ -27,6 +27,7 @@ from pydantic import BaseModel
 
 from editq.client_batches import BatchCalls
 from editq.client_folder import FolderCalls
+from editq.client_pictures import PictureCalls
 from editq.client_vectors import VectorCalls
 from editq.problems import check, plain_errors
 from storage.errors import EditqError, NotFound, Unavailable
@@ -48,7 +49,7 @@ class ServerEvent:
     data: JSON
 
 
-class Client(VectorCalls, FolderCalls, BatchCalls):
+class Client(VectorCalls, FolderCalls, BatchCalls, PictureCalls):
     """Every method may raise EditqError. Safe to share between threads."""
 
     def __init__(
@@ -219,11 +220,9 @@ class Client(VectorCalls, FolderCalls, BatchCalls):
                 for event in self.events(job_id, after=seen, silence_s=_SILENCE_S):
                     seen = max(seen, event.number or 0)
                     if event.type in ("progress", "phase"):
-                        yield {
-                            **job,
-                            "status": "running",
-                            "progress": {**(job.get("progress") or {}), **event.data},
-                        }
+                        known = job.get("progress") or {}
+                        job = {**job, "status": "running", "progress": {**known, **event.data}}
+                        yield job
                     else:
                         job = self.get(job_id)
                         if ended(job):

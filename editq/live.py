@@ -1,6 +1,7 @@
 """Shows a job while it runs: a live bar on a terminal, plain lines every few seconds anywhere else."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -12,6 +13,7 @@ from rich.text import Text
 
 JSON = dict[str, Any]
 _LINE_EVERY_S = 3.0
+_RATE_OVER_S = 10.0
 
 
 def watch(console: Console, label: str, updates: Iterable[JSON], *, tick: Callable[[], None]) -> JSON:
@@ -27,28 +29,52 @@ def _watch_bar(console: Console, label: str, updates: Iterable[JSON], tick: Call
         TextColumn("{task.fields[state]}"),
     )
     job: JSON = {}
+    pace = Pace()
     with Progress(*columns, console=console, transient=True) as bars:
         bar = bars.add_task(label, total=None, state="")
         for job in updates:
             tick()
             progress = job.get("progress") or {}
             total = progress.get("total") if job["status"] == "running" else None
-            bars.update(bar, total=total, completed=progress.get("step") or 0, state=describe(job))
+            state = "  ".join((describe(job), *pace.words(job)))
+            bars.update(bar, total=total, completed=progress.get("step") or 0, state=state)
     console.print(f"{label}: {_outcome(job)}", highlight=False)
     return job
 
 
 def _watch_lines(console: Console, label: str, updates: Iterable[JSON], tick: Callable[[], None]) -> JSON:
     job: JSON = {}
+    pace = Pace()
     last, last_at = "", -_LINE_EVERY_S
     for job in updates:
         tick()
-        line = describe(job)
+        line = "  ".join((describe(job), *pace.words(job)))
         if line != last and time.monotonic() - last_at >= _LINE_EVERY_S:
             console.print(f"{label}: {line}", highlight=False, soft_wrap=True)
             last, last_at = line, time.monotonic()
     console.print(f"{label}: {_outcome(job)}", highlight=False, soft_wrap=True)
     return job
+
+
+class Pace:
+    """How many steps a second a job does, as seen from here over the last seconds."""
+
+    def __init__(self) -> None:
+        self._marks: deque[tuple[float, int]] = deque()
+
+    def words(self, job: JSON) -> tuple[str, ...]:
+        progress = job.get("progress") or {}
+        if job["status"] != "running" or not progress.get("total"):
+            self._marks.clear()
+            return ()
+        now, step = time.monotonic(), int(progress["step"])
+        if self._marks and step < self._marks[-1][1]:  # another attempt, from its checkpoint on
+            self._marks.clear()
+        self._marks.append((now, step))
+        while now - self._marks[0][0] > _RATE_OVER_S:
+            self._marks.popleft()
+        began, first = self._marks[0]
+        return (f"{(step - first) / (now - began):.3g} steps/s",) if step > first and now > began else ()
 
 
 def describe(job: JSON) -> str:

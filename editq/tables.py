@@ -45,6 +45,33 @@ def vector_table(vector: JSON) -> Table:
     return _lines_table(_vector_lines(vector))
 
 
+def models_table(models: Iterable[JSON]) -> Table:
+    table = _table("name", "px", "digest", "owner")
+    table.add_column("parts", overflow="fold")
+    for model in models:
+        owner = "bundled" if model["tenant"] == "system" else ""
+        parts = ", ".join(part["name"] for part in model["parts"])
+        size = str(model["resolution_px"])
+        table.add_row(escape(model["name"]), size, model["digest"][:12], owner, escape(parts))
+    return table
+
+
+def model_table(model: JSON) -> Table:
+    """One model, a line for each thing that there is to say of it."""
+    return _lines_table(_model_lines(model))
+
+
+def images_table(images: Iterable[JSON], now: datetime | None = None) -> Table:
+    table = _table("id", "role", "size", "bytes", "uploaded")
+    table.add_column("name", overflow="fold")
+    for image in images:
+        size = f"{image['width_px']} x {image['height_px']}"
+        uploaded = _ago(image["created_at"], now or _now())
+        name = escape(image["filename"] or "")
+        table.add_row(image["id"], image["role"], size, f"{image['byte_size']:,}", uploaded, name)
+    return table
+
+
 def files_table(files: Iterable[JSON], now: datetime | None = None) -> Table:
     table = _table("id", "bytes", "uploaded")
     table.add_column("name", overflow="fold")
@@ -208,6 +235,19 @@ def _batch_lines(batch: JSON) -> Iterable[tuple[str, Any]]:
 def estimated(estimate: JSON) -> str:
     each_s, measured = estimate["device_s_per_item"], estimate["measured_items"]
     return f"{span(estimate['device_s'])} of a device ({each_s:.2g} s an item, measured on {measured})"
+
+
+def _model_lines(model: JSON) -> Iterable[tuple[str, Any]]:
+    yield "name", model["name"]
+    yield "resolution", f"{model['resolution_px']} px"
+    yield "parts", ", ".join(part["name"] for part in model["parts"])
+    yield from ((f"group {name}", ", ".join(of)) for name, of in model["groups"].items())
+    yield "digest", model["digest"]
+    yield "owner", "bundled" if model["tenant"] == "system" else None
+    yield "made", model["created_at"]
+    plain = {name: value for name, value in model["card"].items() if not isinstance(value, dict | list)}
+    yield from plain.items()
+    yield "files", ", ".join(model["files"])
 
 
 def _now() -> datetime:
