@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,10 @@ import click
 from pydantic import ValidationError
 
 from editq.client import Client
+from editq.vector_use import use_of
 from storage.batch_specs import BATCH_SPEC
 
 JSON = dict[str, Any]
-_IDENTIFIER = re.compile(r"[0-9a-f]{32}")
-_STRENGTH = re.compile(r"(?P<vector>.+)=(?P<strength>[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)(?P<percent> ?%)?")
 MANIFESTS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
 TAR, COMPRESSED = ".tar", (".tar.gz", ".tgz", ".tar.xz", ".tar.zst", ".tar.bz2", ".zip")
 
@@ -44,40 +43,9 @@ def spec_of(client: Client, asked: Mapping[str, Any]) -> JSON:
 
 
 def _applied(client: Client, asked: Mapping[str, Any]) -> JSON:
-    vectors = [vector_use(client, text, asked["model"] or "cars") for text in asked["apply"]]
+    vectors = [use_of(client, text, asked["model"] or "cars") for text in asked["apply"]]
     given = {"sweep": asked["sweep"], "refine_steps": asked["refine"], "mode": asked["mode"]}
     return {"vectors": vectors, **{name: value for name, value in given.items() if value is not None}}
-
-
-def vector_use(client: Client, text: str, model: str) -> JSON:
-    """NAME, NAME=0.5 or NAME=+25%, where NAME may be an id. Raises click.UsageError."""
-    found = _STRENGTH.fullmatch(text)
-    if found is None:
-        return {"vector": vector_id(client, text, model)}
-    use: JSON = {"vector": vector_id(client, found["vector"], model)}
-    if found["percent"]:
-        return use | {"amount": f"{found['strength']} %"}
-    try:
-        return use | {"strength": float(found["strength"])}
-    except ValueError:
-        raise click.UsageError(f"--apply {text}: {found['strength']} is no number") from None
-
-
-def vector_id(client: Client, name: str, model: str) -> str:
-    if _IDENTIFIER.fullmatch(name):
-        return name
-    near = list(client.list_vectors(model=model, text=name, limit=20))
-    called = [vector for vector in near if vector["name"].casefold() == name.casefold()]
-    if len(called) == 1:
-        return str(called[0]["id"])
-    if called:
-        raise click.UsageError(f"{len(called)} vectors are called {name!r}: give an id, {_named(called)}")
-    hint = f"; there are {_named(near)}" if near else "; `editq vectors list` shows those that there are"
-    raise click.UsageError(f"no vector of {model} is called {name!r}{hint}")
-
-
-def _named(vectors: Iterable[JSON]) -> str:
-    return ", ".join(f"{vector['id']} ({vector['name']})" for vector in vectors)
 
 
 def check(members: Mapping[str, Any]) -> None:
