@@ -75,7 +75,7 @@ export class BatchesView {
       batch.error && el("p", { class: "problem" }, inWords(batch.error)),
       el("dl", { class: "counts" }, Object.entries(figures).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, String(value))))),
       Object.keys(batch.errors).length > 0 && el("section", { class: "panel" }, el("h2", {}, "Errors"), el("ul", {}, Object.entries(batch.errors).map(([code, n]) => el("li", {}, `${n} × `, el("a", { href: `/v1/errors/${encodeURIComponent(code)}` }, words(code)))))),
-      (batch.previews ?? []).length > 0 && el("section", { class: "panel" }, el("h2", {}, "Newest"), el("div", { class: "previews" }, batch.previews.map(({ id, url }) => el("figure", {}, el("img", { src: url, alt: `Result of ${id}`, class: "pixels" }), el("figcaption", {}, id))))),
+      (batch.previews ?? []).length > 0 && el("section", { class: "panel" }, el("h2", {}, "Newest"), el("div", { class: "previews" }, batch.previews.map(({ id, url }) => el("figure", {}, el("img", { src: url, alt: `Result of ${id}` }), el("figcaption", {}, id))))),
     ].filter(Boolean);
   }
 

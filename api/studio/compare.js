@@ -60,7 +60,7 @@ export class Compare {
     const side = Math.min(width, height);
     const pen = canvas.getContext("2d");
     pen.setTransform(dots, 0, 0, dots, (dots * (width - side)) / 2, (dots * (height - side)) / 2);
-    pen.imageSmoothingEnabled = false;
+    pen.imageSmoothingQuality = "high";
     const whole = { split: this.before, before: this.before, after: this.after, blink: this.turn ? this.after : this.before, difference: this.difference }[this.mode];
     pen.drawImage(whole, 0, 0, side, side);
     const words = { split: ["before", "after"], blink: [this.turn ? "after" : "before"], difference: [`difference × ${GAIN}`] }[this.mode] ?? [this.mode];

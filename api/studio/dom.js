@@ -11,7 +11,7 @@ export function el(name, given = {}, ...children) {
     else if (key in made && typeof value !== "string" && !key.startsWith("aria")) made[key] = value;
     else made.setAttribute(key, value === true ? "" : value);
   }
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  made.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
   return made;
 }
 

@@ -47,7 +47,8 @@ export class EditView {
       button("+", () => zoom(1.25), { class: "quiet", "aria-label": "Zoom in" }));
     this.tabs = ["mask", "result"].map((tab) => button(tab === "mask" ? "Mask" : "Result", () => this.turn(tab), { "data-tab": tab, "aria-pressed": "false" }));
     this.empty = el("div", { class: "empty" }, el("h1", {}, "Edit a picture by its parts"),
-      el("p", {}, "Roll a sample, or choose, drop or paste a picture. Paint where its parts should be, and the picture follows."));
+      el("p", {}, "Roll a sample, or choose, drop or paste a picture. Paint where its parts should be, and the picture follows."),
+      el("div", { class: "row" }, button("Roll a sample", () => this.source.roll(), { class: "primary" }), button("Choose a picture …", () => this.source.file.click())));
     this.maskBox = el("div", { class: "mask-box", hidden: true }, el("div", { class: "stage-box" }, this.canvas), this.zoomBar);
     this.resultBox = el("div", { class: "result-box", hidden: true }, this.compare.box);
     this.bar = el("div", { class: "segmented tabs", role: "group", "aria-label": "What is shown", hidden: true }, this.tabs);

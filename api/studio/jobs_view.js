@@ -8,6 +8,13 @@ const LOOK_MS = 2000;
 const PAGE = 25;
 const STATUSES = ["", "queued", "running", "succeeded", "failed", "canceled"];
 
+/** What a job is about, in a few words. */
+function about({ kind, spec }) {
+  const parts = (spec.mask_operations ?? []).map((each) => `${each.op} ${each.part ?? each.into}`);
+  const more = { sample: `seed ${spec.seed}`, edit: parts.join(", ") || "painted mask", apply: `${spec.vectors?.length} vector${spec.vectors?.length === 1 ? "" : "s"}`, invert: `${spec.steps} steps` }[kind];
+  return more ? `${kind.replaceAll("_", " ")} · ${more}` : kind.replaceAll("_", " ");
+}
+
 export class JobsView {
   constructor() {
     this.open = new Set();
@@ -73,7 +80,7 @@ export class JobsView {
     return el("li", { class: "job", "data-job": job.id },
       this.thumb(job),
       el("div", { class: "grow" },
-        el("p", { class: "row title" }, el("strong", {}, job.kind), el("span", { class: `status ${job.status}` }, job.cancel_requested && !ended(job) ? "being canceled" : job.status),
+        el("p", { class: "row title" }, el("strong", {}, about(job)), el("span", { class: `status ${job.status}` }, job.cancel_requested && !ended(job) ? "being canceled" : job.status),
           el("span", { class: "hint" }, [ago(job.created_at), time].filter(Boolean).join(" · "))),
         job.status === "running" && el("p", { class: "row" }, el("progress", { class: "grow", max: total || 1, ...(step ? { value: step } : {}), "aria-label": "Progress" }),
           el("span", { class: "hint" }, step ? `${step} of ${total}${Number.isFinite(left) ? ` · ${lasting(left)} left` : ""}` : "starting")),
@@ -88,7 +95,7 @@ export class JobsView {
 
   thumb(job) {
     const name = ["edited.png", "picture_000.png", "picture_000_00.png", "inverted.png", "vector_00_after.png"].find((each) => each in job.outputs);
-    return name ? el("img", { class: "thumb pixels", src: output(job.id, name), alt: "", loading: "lazy" }) : el("span", { class: "thumb" });
+    return name ? el("img", { class: "thumb", src: output(job.id, name), alt: "", loading: "lazy" }) : el("span", { class: "thumb" });
   }
 
   details(job) {

@@ -36,7 +36,7 @@ document.addEventListener("keydown", (event) => {
 
 export function showShortcuts() {
   const dialog = document.getElementById("shortcuts");
-  const sections = groups.map((group) =>
+  const sections = groups.toSorted((one, other) => other.active() - one.active()).map((group) =>
     el("section", {}, el("h3", {}, group.title),
       el("dl", {}, group.keys.map((each) => [
         el("dt", {}, each.shown.map((key) => el("kbd", {}, key))),
@@ -46,4 +46,5 @@ export function showShortcuts() {
   const close = button("Close", () => dialog.close(), { class: "primary" });
   dialog.replaceChildren(el("h2", {}, "Keyboard shortcuts"), el("div", { class: "shortcut-groups" }, sections), close);
   dialog.showModal();
+  dialog.scrollTop = 0;
 }

@@ -183,8 +183,9 @@ export class Painter extends EventTarget {
     const pen = this.view.start();
     if (!this.mask) return;
     const side = this.view.side;
-    pen.imageSmoothingEnabled = false;
+    pen.imageSmoothingQuality = "high";
     if (this.picture) pen.drawImage(this.picture, 0, 0, side, side);
+    pen.imageSmoothingEnabled = false; // a part has an edge
     this.colourLayer();
     pen.globalAlpha = this.opacity;
     pen.drawImage(this.layer, 0, 0, side, side);

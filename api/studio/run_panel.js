@@ -77,6 +77,7 @@ export class RunPanel {
     this.buttons.hidden = this.bar.hidden = true;
     if (job.status === "failed") this.fail(inWords(job.error ?? {}));
     else if (job.status === "canceled") this.figures.textContent = "Canceled. Nothing was changed.";
+    else if (job.kind === "sample") this.box.hidden = true; // it is there to be seen
     else {
       const { steps, stopped_early: early, seconds } = job.result;
       this.figures.textContent = `${early ? "Stopped" : "Done"}${steps ? ` after ${steps} steps` : ""}${seconds ? `, ${lasting(seconds)}` : ""}.`;

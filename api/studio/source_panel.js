@@ -10,19 +10,19 @@ export class SourcePanel extends EventTarget {
     super();
     this.file = el("input", { type: "file", accept: "image/*", class: "unseen", id: "file", "aria-label": "Picture file", onchange: () => this.take([...this.file.files]) });
     this.steps = el("select", { id: "steps", "aria-label": "How carefully to look for the picture's code" },
-      el("option", { value: "100" }, "quick (100 steps)"),
-      el("option", { value: "300", selected: true }, "good (300 steps)"),
-      el("option", { value: "1000" }, "careful (1000 steps)"));
+      el("option", { value: "100" }, "quick, 100 steps"),
+      el("option", { value: "300", selected: true }, "good, 300 steps"),
+      el("option", { value: "1000" }, "careful, 1000 steps"));
     this.seed = el("input", { type: "number", min: "0", max: String(MOST_SEED), value: "1", "aria-label": "Seed", id: "seed" });
     const draw = el("form", { class: "row", onsubmit: (event) => (event.preventDefault(), this.draw()) },
       el("label", { class: "grow" }, "Seed ", this.seed), el("button", { type: "submit" }, "Draw"));
     this.box = el("section", { class: "panel", "aria-label": "Picture" },
       el("h2", {}, "Picture"),
-      button("Roll a sample", () => this.roll(), { class: "wide", id: "roll", title: "Roll a sample (R)" }), draw,
-      el("p", { class: "or" }, "or"),
-      button("Choose a picture …", () => this.file.click(), { class: "wide", title: "Choose a picture (U)" }), this.file,
-      el("p", { class: "hint" }, "Drop one anywhere, or paste it."),
-      el("label", { class: "field" }, "Look for it ", this.steps));
+      el("div", { class: "row halves" },
+        button("Roll sample", () => this.roll(), { id: "roll", title: "Roll a sample (R)" }),
+        button("Your own …", () => this.file.click(), { title: "Choose a picture (U); or drop or paste one" }), this.file),
+      draw,
+      el("label", { class: "field inline" }, "Your own ", this.steps));
   }
 
   take(files) {

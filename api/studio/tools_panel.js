@@ -36,10 +36,11 @@ export class ToolsPanel {
     this.box = el("section", { class: "panel tools", "aria-label": "Painting", hidden: true },
       el("h2", {}, "Paint the mask"),
       el("div", { class: "toolbar", role: "group", "aria-label": "Tools" }, this.tools), this.hint,
-      el("label", { class: "field" }, el("span", {}, "Size ", this.sized), this.size),
-      el("label", { class: "field" }, "Mask shown over the picture", this.opacity),
+      el("div", { class: "row halves" },
+        el("label", { class: "field" }, el("span", {}, "Size ", this.sized), this.size),
+        el("label", { class: "field", title: "How much of the mask is seen over the picture" }, "Opacity", this.opacity)),
       el("div", { class: "row" }, this.undo, this.redo, this.reset),
-      el("h3", {}, "Part"), this.palette);
+      this.palette);
     this.choose("brush");
     this.resize(3);
     painter.addEventListener("picked", (event) => (this.take(event.detail), this.choose("brush")));

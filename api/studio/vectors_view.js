@@ -36,7 +36,7 @@ export class VectorsView {
   build() {
     this.search = el("input", { type: "search", placeholder: "Search names, types, tags", "aria-label": "Search vectors", oninput: calmly(() => this.load(), 250) });
     this.cards = el("div", { class: "cards" });
-    this.picture = el("img", { class: "pixels", alt: "The picture with the vectors applied", id: "vector-picture" });
+    this.picture = el("img", { alt: "The picture with the vectors applied", id: "vector-picture" });
     this.mask = el("img", { class: "pixels", alt: "Its mask", id: "vector-mask" });
     this.original = button("Hold to see the original", () => null, { class: "quiet" });
     for (const name of ["pointerdown", "keydown"]) this.original.addEventListener(name, () => this.hold(true));
@@ -79,7 +79,7 @@ export class VectorsView {
   }
 
   card(vector) {
-    const image = (role) => vector.files[role] && el("img", { src: vector.files[role].url, alt: role, class: "pixels", loading: "lazy" });
+    const image = (role) => vector.files[role] && el("img", { src: vector.files[role].url, alt: role, loading: "lazy" });
     const pictures = [image("before"), image("after")].filter(Boolean);
     const chosen = this.uses.has(vector.id);
     return el("button", { type: "button", class: "card", "aria-pressed": String(chosen), "data-vector": vector.id, onclick: () => this.toggle(vector) },
