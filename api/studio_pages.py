@@ -1,4 +1,4 @@
-"""/studio: the web page. Static files, read once, without a build step; nothing in them comes from elsewhere."""
+"""/studio: the web page. Static files, read once, without a build step; nothing comes from elsewhere."""
 
 import hashlib
 from dataclasses import dataclass

@@ -166,6 +166,8 @@ export class EditView {
   async opened() {
     const { source, model } = state;
     this.mask = null;
+    for (const panel of [this.tools, this.changes]) panel.box.hidden = !source;
+    this.goBox.hidden = !source;
     if (!source) return this.turn("mask");
     try {
       const [picture, found] = await Promise.all([loaded(source.picture), foundMask(source)]);
@@ -178,7 +180,6 @@ export class EditView {
       this.tools.show(model.parts);
       this.changes.show(model);
       this.changes.clear();
-      this.goBox.hidden = false;
       this.empty.hidden = true;
       if (!state.result) this.turn("mask");
       this.painter.show(picture, this.mask, colours);

@@ -61,7 +61,9 @@ export function follow(id, onchange) {
 function open(id, onstate, onprogress) {
   const stream = new EventSource(`/v1/jobs/${id}/events`);
   for (const name of STATES) stream.addEventListener(name, onstate);
-  stream.addEventListener("progress", (event) => onprogress(JSON.parse(event.data)));
+  for (const name of ["progress", "phase"]) {
+    stream.addEventListener(name, (event) => onprogress(JSON.parse(event.data)));
+  }
   stream.addEventListener("error", () => {
     if (stream.readyState === EventSource.CONNECTING) checkAlive();
   });

@@ -198,10 +198,10 @@ export class Painter extends EventTarget {
   colourLayer() {
     const pen = this.layer.getContext("2d");
     const pixels = pen.createImageData(this.mask.size, this.mask.size);
-    this.mask.values.forEach((value, i) => {
-      const [red, green, blue] = this.colours[value] ?? [255, 0, 255];
-      pixels.data.set([red, green, blue, 255], i * 4);
-    });
+    const palette = new Uint32Array(new Uint8Array(256 * 4).fill(255).buffer);
+    this.colours.forEach((colour, id) => new Uint8Array(palette.buffer).set(colour, id * 4));
+    const words = new Uint32Array(pixels.data.buffer);
+    this.mask.values.forEach((value, i) => (words[i] = palette[value]));
     pen.putImageData(pixels, 0, 0);
   }
 

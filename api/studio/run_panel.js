@@ -66,8 +66,7 @@ export class RunPanel {
     if (job.cancel_requested) return "Being canceled …";
     if (job.stop_requested) return "Stopping with the best so far …";
     if (job.status === "queued") return job.queue_position ? `Waiting: ${job.queue_position} ahead` : "Waiting for a worker";
-    const phase = job.progress?.phase ? `${job.progress.phase} ` : "";
-    if (!step) return `Starting ${phase}…`;
+    if (!step) return job.progress?.phase === "saving" ? "Saving …" : "Starting …";
     return `Step ${step} of ${total}${Number.isFinite(left) ? ` · ${lasting(left)} left` : ""}`;
   }
 

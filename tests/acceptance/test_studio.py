@@ -21,7 +21,8 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(300),
     pytest.mark.skipif(
-        CHROMIUM is None or importlib.util.find_spec("playwright") is None, reason="needs chromium and playwright"
+        CHROMIUM is None or importlib.util.find_spec("playwright") is None,
+        reason="needs chromium and playwright",
     ),
 ]
 
@@ -51,14 +52,11 @@ def page(browser: Any, up: Place) -> Iterator[Any]:
     opened = browser.new_page(viewport={"width": 1280, "height": 800})
     opened.set_default_timeout(LONG_MS)
     opened.on("pageerror", lambda error: wrong.append(str(error)))
-    opened.on(
-        "console",
-        lambda message: message.type == "error" and "ERR_CONNECTION" not in message.text and wrong.append(message.text),
-    )
+    opened.on("console", lambda message: message.type == "error" and wrong.append(message.text))
     opened.goto(f"{up.folder.running_address()}/studio")
     yield opened
     opened.close()
-    assert wrong == []
+    assert [each for each in wrong if "net::ERR_" not in each] == []  # the service may be away
 
 
 def draw(page: Any, seed: int) -> None:
@@ -108,7 +106,7 @@ def test_a_sample_is_painted_edited_and_moved_by_a_vector(page: Any, up: Place) 
     page.wait_for_selector("#vector-picture[data-exact=true][src*='picture_000_00']")
     moved = page.get_attribute("#vector-picture", "src")
     assert moved != original
-    page.wait_for_function("document.querySelector('#vector-picture').naturalWidth > 0")
+    until(lambda: page.evaluate("document.querySelector('#vector-picture').naturalWidth") > 0)
     with up.client() as client:
         done = [j for j in client.jobs() if j["kind"] == "apply" and j["id"] in moved]
         assert done[0]["spec"]["vectors"][0]["amount"] == "+25 %"
@@ -136,10 +134,10 @@ def test_an_inversion_of_a_photograph_is_canceled_in_mid_run_and_stopped_early(p
 def test_painting_outlives_a_reload_and_the_page_a_restart_of_the_api(page: Any, up: Place) -> None:
     draw(page, 3)
     paint_tyres(page)
-    page.wait_for_function("localStorage.getItem('editq.painting') !== null")
+    until(lambda: page.evaluate("localStorage.getItem('editq.painting')") is not None)
     page.reload()
     page.wait_for_selector("#mask", state="visible")
-    page.wait_for_function("!document.querySelector('#edit').disabled")
+    until(lambda: page.locator("#edit").is_enabled())
 
     page.select_option("#edit-steps", "60")
     page.click("#edit")
