@@ -21,13 +21,16 @@ export function follow(id, onchange) {
     stream?.close();
     clearInterval(timer);
   };
+  let looks = 0;
   const look = async () => {
-    if (left) return;
+    if (left || (looks += 1) > 1) return;
     try {
       const found = await get(`/v1/jobs/${id}`);
+      again();
       if (left) return;
       job = { ...found, progress: found.progress ?? job?.progress };
     } catch (error) {
+      again();
       if (left || !(error instanceof Refusal) || error.status === 0 || error.status >= 500) return;
       close();
       fail(error);
@@ -36,6 +39,12 @@ export function follow(id, onchange) {
     if (ended(job)) close();
     onchange(job);
     if (ended(job)) finish(job);
+  };
+  /** Who wanted to look meanwhile is not forgotten: what was found may be older than that. */
+  const again = () => {
+    const more = looks > 1;
+    looks = 0;
+    if (more) setTimeout(look);
   };
   const stream = open(id, look, (progress) => {
     if (left || !job) return;

@@ -38,16 +38,26 @@ export class JobsView {
 
   restart() {
     this.limit = PAGE;
-    this.drawn = null;
+    this.looking = false; // an answer on its way is about another status
     return this.look();
   }
 
   async look() {
+    if (this.looking) return;
+    this.looking = true;
+    try {
+      await this.fetch();
+    } finally {
+      this.looking = false;
+    }
+  }
+
+  async fetch() {
     const query = new URLSearchParams({ limit: String(this.limit) });
     if (this.status.value) query.set("status", this.status.value);
     try {
       const page = await get(`/v1/jobs?${query}`);
-      this.draw(page);
+      if (this.status.value === (query.get("status") ?? "")) this.draw(page);
     } catch (error) {
       this.rows.replaceChildren(el("li", { class: "problem" }, error.message));
     }

@@ -167,8 +167,9 @@ export class VectorsView {
     this.pair.hidden = this.original.hidden = !source;
     this.save.hidden = true;
     for (const [id, use] of this.uses) if (use.vector.model !== state.model?.name) this.drop(id);
-    if (!source) this.applying.give_up();
-    else this.moved();
+    if (source) return this.moved();
+    this.applying.give_up();
+    this.marked();
   }
 
   async roll() {

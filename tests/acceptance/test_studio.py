@@ -143,10 +143,15 @@ def test_painting_outlives_a_reload_and_the_page_a_restart_of_the_api(page: Any,
     page.click("#edit")
     page.wait_for_selector("text=/Step [0-9]+ of 60/")
     os.kill(up.folder.read()["processes"]["api"]["pid"], signal.SIGKILL)
-    page.wait_for_selector("#away", state="visible")
-    until(up.answers)
-    page.wait_for_selector("#away", state="hidden")
     page.wait_for_selector("#go-on", state="visible")
+
+    page.click("nav >> text=Jobs")
+    page.wait_for_selector(".status.succeeded")
+    page.context.set_offline(True)
+    page.wait_for_selector("#away", state="visible")
+    assert page.locator(".status.succeeded").count() > 0
+    page.context.set_offline(False)
+    page.wait_for_selector("#away", state="hidden")
 
 
 @pytest.mark.parametrize(("width", "height"), [(360, 740), (3840, 2160)])
