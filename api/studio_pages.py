@@ -67,4 +67,5 @@ def send_page(name: str) -> Response:
     answer.set_etag(page.tag)
     answer.headers["Cache-Control"] = "no-cache"
     answer.headers["Content-Security-Policy"] = POLICY
-    return answer.make_conditional(request)
+    answer.make_conditional(request)
+    return answer

@@ -1,6 +1,6 @@
 // What the page knows, in one place, and who wants to be told when it changes.
 
-const KEPT = ["source", "run", "result", "vectorsRun"]; // ids alone: the service knows the rest
+const KEPT = ["source", "run", "result"]; // ids alone: the service knows the rest
 
 export const state = {
   models: [],
