@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any, get_type_hints
 
-from flask import Response, current_app, jsonify, request
+from flask import Request, Response, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
@@ -29,6 +29,7 @@ from api.queues import queues
 from api.results import results
 from api.service import Service
 from api.slots import Slots
+from api.studio_pages import FRONT, send_page, studio_pages
 from api.validation import explain
 from api.vectors import vectors
 from api.workers import workers
@@ -81,6 +82,7 @@ def create_app(settings: Settings, stores: Stores, ring: Ring) -> OpenAPI:
     app.before_request(_refuse_odd_names)
     for resource in RESOURCES:
         app.register_api(resource)
+    app.register_blueprint(studio_pages)
     _register_front(app)
     app.after_request(_harden)
     app.after_request(discard_rest)
@@ -113,7 +115,24 @@ def _register_front(app: OpenAPI) -> None:
 
     @app.route("/", endpoint="front")
     def front() -> ResponseReturnValue:
-        return jsonify(name="editq", version=code_version(), docs=f"{DOCS}/swagger", openapi="/openapi.json")
+        if _browses(request):
+            page = send_page(FRONT)
+        else:
+            page = jsonify(
+                name="editq",
+                version=code_version(),
+                studio="/studio",
+                docs=f"{DOCS}/swagger",
+                openapi="/openapi.json",
+            )
+        page.vary.add("Accept")
+        return page
+
+
+def _browses(request: Request) -> bool:
+    """Whether a person's browser asks: it names HTML, where programs name JSON or take anything."""
+    wanted = request.accept_mimetypes
+    return wanted.quality("text/html") > wanted.quality("application/json")
 
 
 def _document(app: OpenAPI) -> dict[str, Any]:

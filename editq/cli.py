@@ -84,6 +84,7 @@ def _welcome(service: embedded.Service) -> str:
     body = '{"kind": "sample", "model": "cars", "seed": 1}'
     return f"""
 editq is ready at {service.address}
+  studio      {service.address}/studio
   API pages   {service.address}/docs/swagger
   data, logs  {service.folder.path}
 

@@ -27,6 +27,7 @@ def test_up_runs_a_job_keeps_it_over_a_restart_and_stops_clean(tiny):
     said = finish(first, signal.SIGINT)
     assert (first.returncode, tiny.processes()) == (0, [])
     assert "curl" in said
+    assert "/studio" in said
     assert not (tiny.path / "service.json").exists()
 
     second = tiny.start()

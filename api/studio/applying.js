@@ -1,0 +1,120 @@
+// Vectors applied to the current picture: the newest wish wins, and a sweep is at hand for one vector alone.
+
+import { strengthFor, useOf } from "./amounts.js";
+import { output, post, submit } from "./api.js";
+import { loaded } from "./compare.js";
+import { calmly } from "./dom.js";
+import { follow } from "./events.js";
+import { state } from "./store.js";
+
+const FRAMES = 16;
+const WAIT_MS = 220;
+const pad = (n) => String(n).padStart(2, "0");
+
+export class Applying extends EventTarget {
+  /** Tells "shown" (detail: { picture, mask, job, exact }), "busy" (detail: words or null), "trouble" (detail: words). */
+  constructor() {
+    super();
+    this.wish = 0;
+    this.current = null;
+    this.sweep = null;
+    this.later = calmly(() => this.apply(), WAIT_MS);
+  }
+
+  tell(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+
+  /** A slider has moved: show what is at hand, then ask for exactly this. */
+  moved(uses) {
+    this.uses = uses;
+    this.wish += 1;
+    const wanted = uses.filter((use) => use.value !== 0);
+    if (wanted.length === 0) return this.back();
+    if (wanted.length === 1) this.scrub(wanted[0]);
+    this.later();
+  }
+
+  back() {
+    this.give_up();
+    const { source } = state;
+    this.tell("busy", null);
+    if (source) this.tell("shown", { picture: source.picture, mask: source.mask, job: null, exact: true });
+  }
+
+  /** Nothing asked for before counts any more. */
+  give_up() {
+    const { current } = this;
+    this.wish += 1;
+    this.current = null;
+    if (!current) return;
+    current.following.leave();
+    post(`/v1/jobs/${current.id}/cancel`).catch(() => null); // it may have ended meanwhile
+  }
+
+  async apply(more = {}) {
+    const wanted = (this.uses ?? []).filter((use) => use.value !== 0);
+    if (!wanted.length || !state.source) return;
+    this.give_up();
+    const wish = this.wish;
+    this.tell("busy", "Applying …");
+    try {
+      const job = await submit({ kind: "apply", model: state.model.name, inversion: state.source.job, vectors: wanted.map(useOf), ...more });
+      if (wish !== this.wish) return void post(`/v1/jobs/${job.id}/cancel`).catch(() => null);
+      const following = follow(job.id, (now) => this.progress(now));
+      this.current = { id: job.id, following };
+      const done = await following.done;
+      if (!done || wish !== this.wish) return;
+      this.current = null;
+      this.tell("busy", null);
+      if (done.status === "failed") this.tell("trouble", done.error?.detail ?? "It failed.");
+      if (done.status === "succeeded") this.shown(job.id);
+    } catch (error) {
+      if (wish !== this.wish) return;
+      this.tell("busy", null);
+      this.tell("trouble", error.message);
+    }
+  }
+
+  progress({ progress }) {
+    if (progress?.total > 1 && progress.step) this.tell("busy", `Refining: step ${progress.step} of ${progress.total}`);
+  }
+
+  shown(id) {
+    this.tell("shown", { picture: output(id, "picture_000_00.png"), mask: output(id, "mask_000_00.png"), job: id, exact: true });
+  }
+
+  /** The nearest picture of the sweep, at once. */
+  scrub({ vector, range, value }) {
+    const { sweep } = this;
+    if (sweep?.key !== this.keyOf(vector) || !sweep.frames) return;
+    const strength = range.unit === "amount" ? strengthFor(vector, value) : value;
+    if (strength === null) return;
+    const far = sweep.factors.map((factor) => Math.abs(factor - strength));
+    const frame = sweep.frames[far.indexOf(Math.min(...far))];
+    this.tell("shown", { ...frame, job: null, exact: false });
+  }
+
+  keyOf = (vector) => `${state.source?.job} ${vector.id}`;
+
+  /** Draw one vector's whole range ahead, so that its slider is followed at once. */
+  async prepare({ vector, range }) {
+    const key = this.keyOf(vector);
+    if (!state.source || this.sweep?.key === key) return;
+    const [low, high] = range.strengths;
+    const factors = Array.from({ length: FRAMES }, (_, i) => Number((low + ((high - low) * i) / (FRAMES - 1)).toFixed(4)));
+    this.sweep = { key, factors, frames: null };
+    try {
+      const spec = { kind: "apply", model: state.model.name, inversion: state.source.job, vectors: [{ vector: vector.id, strength: 1 }], sweep: factors };
+      const job = await submit({ ...spec, options: { priority: "standard" } });
+      const done = await follow(job.id, () => null).done;
+      if (done?.status !== "succeeded" || this.sweep.key !== key) return;
+      const frames = factors.map((_, i) => ({ picture: output(job.id, `picture_000_${pad(i)}.png`), mask: output(job.id, `mask_000_${pad(i)}.png`) }));
+      await Promise.all(frames.flatMap(({ picture, mask }) => [loaded(picture), loaded(mask)]));
+      if (this.sweep.key === key) this.sweep.frames = frames;
+      this.tell("ready", key);
+    } catch {
+      if (this.sweep?.key === key) this.sweep = null; // scrubbing is a comfort: each wish is asked for anyway
+    }
+  }
+}
