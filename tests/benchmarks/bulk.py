@@ -29,6 +29,7 @@ from bulk_worker import bench_of, work_off
 
 import gpu_ops
 from gpu_ops.many.applying import ApplyTask, Drawing
+from gpu_ops.many.events import Finished
 from gpu_ops.many.inverting import Inverting
 from gpu_ops.many.loop import many
 from gpu_ops.scenes.dataset import render_many
@@ -47,7 +48,6 @@ from workers.release import release
 
 HELD_OUT = 10_005_000  # the first scene seed of the pictures used here
 INVERSION_STEPS = 100
-NOT_REUSED = {"reuse": False}
 PRETRAINED = Path(gpu_ops.__file__).parent / "pretrained"
 
 
@@ -103,52 +103,58 @@ def ratio(items: int = 96, rounds: int = 3) -> None:
     with place() as (stores, settings):
         bench = bench_of(stores, settings)
         model = stores.library.get_model(LOCAL_TENANT, "cars")
-        bundle = bench.models.bundle(model)
         inputs = write_inputs(settings, items)
-        pictures, _ = render_many(range(HELD_OUT, HELD_OUT + items), processes=1)
-        spec = {"kind": "invert", "steps": INVERSION_STEPS, "reuse": False}
-        few = pictures[: items // 6]
-        few_inputs = {"type": "prefix", "prefix": "lot/0000"} if items > 10 else inputs
-        work = Inverting(bundle, INVERSION_STEPS)
-        times: dict[str, list[float]] = {"bulk": [], "bare": []}
-        codes: list[Any] = []
-        for lap in range(rounds):
-            few_spec = spec | {"lr": 0.1 - 1e-6 * lap}  # another digest: nothing is taken over
-            submit(stores, few_spec, few_inputs)
-            work_off(bench, "cpu")
-            began = time.perf_counter()
-            job = next(iter(work_off(bench, "gpu")))
-            times["bulk"].append(job.result["succeeded"] / (time.perf_counter() - began))
-            width = WIDTHS.measured["invert", model.digest]
-            began = time.perf_counter()
-            ended = [e for e in many(work, enumerate(few), width=width) if hasattr(e, "result")]
-            times["bare"].append(len(ended) / (time.perf_counter() - began))
-            codes = [e.result.w_plus for e in ended]
-        _tell_ratio("invert", times, width)
-        vector = wheels(stores)
-        delta_w = _delta_w(stores, vector)
-        times = {"bulk": [], "bare": []}
-        submit(stores, spec | {"steps": 1}, inputs)
-        work_off(bench, "cpu", "gpu")
-        for lap in range(rounds):
-            strength = 1 + 1e-3 * lap
-            use = {"vector": vector.id, "strength": strength}
-            apply_spec = {"kind": "apply", "vectors": [use], "inversion_steps": 1, "inverting": NOT_REUSED}
-            submit(stores, apply_spec, inputs)
-            work_off(bench, "cpu")
-            began = time.perf_counter()
-            jobs = work_off(bench, "gpu")
-            done = sum(job.result["succeeded"] for job in jobs)
-            times["bulk"].append(done / (time.perf_counter() - began))
-            width = WIDTHS.measured["apply", "Drawing", model.digest]
-            tasks = [
-                ApplyTask(code, combine([Use(delta_w, strength, vector.id)], code))
-                for code in (codes * items)[:items]
-            ]
-            began = time.perf_counter()
-            drawn = [e for e in many(Drawing(bundle), enumerate(tasks), width=width) if hasattr(e, "result")]
-            times["bare"].append(len(drawn) / (time.perf_counter() - began))
-        _tell_ratio("apply", times, width)
+        _invert_ratio(stores, bench, model, items // 6, rounds)
+        _apply_ratio(stores, bench, model, inputs, items, rounds)
+
+
+def _invert_ratio(stores: Stores, bench: Any, model: Any, items: int, rounds: int) -> None:
+    pictures, _ = render_many(range(HELD_OUT, HELD_OUT + items), processes=1)
+    lines = "".join(json.dumps({"key": f"lot/{index:05d}.png"}) + "\n" for index in range(items))
+    few = {"type": "manifest", "file": send_file(stores, lines.encode())}
+    work = Inverting(bench.models.bundle(model), INVERSION_STEPS)
+    times: dict[str, list[float]] = {"bulk": [], "bare": []}
+    for _ in range(rounds):
+        submit(stores, {"kind": "invert", "steps": INVERSION_STEPS, "reuse": False}, few)
+        times["bulk"].append(_rate(bench))
+        width = WIDTHS.measured["invert", model.digest]
+        times["bare"].append(_bare_rate(work, list(pictures), width))
+    _tell_ratio("invert", times, width)
+
+
+def _apply_ratio(
+    stores: Stores, bench: Any, model: Any, inputs: dict[str, Any], items: int, rounds: int
+) -> None:
+    """On saved inversions: those that a batch before has left."""
+    submit(stores, {"kind": "invert", "steps": 1}, inputs)
+    work_off(bench, "cpu", "gpu")
+    vector, bundle = wheels(stores), bench.models.bundle(model)
+    delta_w = _delta_w(stores, vector)
+    code = bundle.generator.mapping.w_avg.expand(1, bundle.generator.num_ws, -1)
+    times: dict[str, list[float]] = {"bulk": [], "bare": []}
+    for lap in range(rounds):
+        strength = 1 + 1e-3 * lap  # another digest: no result is taken over
+        use = {"vector": vector.id, "strength": strength}
+        submit(stores, {"kind": "apply", "vectors": [use], "inversion_steps": 1}, inputs)
+        times["bulk"].append(_rate(bench))
+        width = WIDTHS.measured["apply", "Drawing", model.digest]
+        task = ApplyTask(code, combine([Use(delta_w, strength, vector.id)], code))
+        times["bare"].append(_bare_rate(Drawing(bundle), [task] * items, width))
+    _tell_ratio("apply", times, width)
+
+
+def _rate(bench: Any) -> float:
+    """Items a second of the batch that waits, once its inputs were read."""
+    work_off(bench, "cpu")
+    began = time.perf_counter()
+    jobs = work_off(bench, "gpu")
+    return sum(job.result["succeeded"] for job in jobs) / (time.perf_counter() - began)
+
+
+def _bare_rate(work: Any, tasks: list[Any], width: int) -> float:
+    began = time.perf_counter()
+    done = [event for event in many(work, enumerate(tasks), width=width) if isinstance(event, Finished)]
+    return len(done) / (time.perf_counter() - began)
 
 
 def _delta_w(stores: Stores, vector: Any) -> Any:
