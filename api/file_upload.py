@@ -1,5 +1,6 @@
 """From the body of a request to a file that is kept, piece by piece, and back to nothing."""
 
+import contextlib
 import hashlib
 import logging
 import re
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.body import limit_body
 from api.errors import MalformedBody, TooManyUploads, UnsupportedMediaType
 from api.service import service, stores
-from storage.errors import BodyTooLarge, DigestMismatch, InvalidInput, StorageUnavailable
+from storage.errors import BodyTooLarge, DigestMismatch, FileNotFound, InvalidInput, StorageUnavailable
 from storage.file_records import File
 from storage.objects import file_key
 from storage.records import new_id
@@ -54,7 +55,8 @@ def keep_file(tenant_id: str, fields: FileFields, headers: FileHeaders) -> tuple
     fresh = File(new_id(), tenant_id, ref, fields.filename, 0.0)
     kept = stores().library.add_file(fresh)
     if not stores().objects.exists(ref.key):  # removed as garbage between the two
-        stores().library.delete_file(tenant_id, kept.id)
+        with contextlib.suppress(FileNotFound):  # another has deleted it meanwhile
+            stores().library.delete_file(tenant_id, kept.id)
         raise StorageUnavailable("This very file was being removed: send it once more.")
     return kept, kept.id == fresh.id
 
