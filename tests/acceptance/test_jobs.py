@@ -100,6 +100,7 @@ def test_an_optimisation_is_stopped_told_of_and_done_again(tiny, up, receiver):
         assert [job["id"] for job in listed] == [again, job_id]
 
 
+@pytest.mark.slow
 def test_a_paused_queue_and_a_drained_worker_keep_jobs_waiting_and_say_so(tiny, up):
     with tiny.client() as client:
         editq(tiny, "queues", "pause")

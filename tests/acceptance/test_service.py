@@ -96,6 +96,7 @@ def test_a_part_that_fails_is_named_with_the_end_of_its_log(tiny):
     assert "lease_s" in said
 
 
+@pytest.mark.slow
 def test_redis_postgres_and_s3_of_the_users_own_are_used_by_environment_alone(
     tiny_models, place, redis_url, postgres_url, rclone_s3
 ):

@@ -52,6 +52,7 @@ def test_kill_9_of_the_child_and_its_job_goes_on_at_once_to_the_same_bits(plant:
     assert released_s < LEASE_S / 2, "the lease had to pass"
 
 
+@pytest.mark.slow
 def test_a_step_that_hangs_costs_its_child_and_one_failure(plant: Plant, tmp_path: Path) -> None:
     """In a worker of its own; the other one is gone."""
     mended = tmp_path / "mended"

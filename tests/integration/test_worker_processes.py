@@ -35,6 +35,7 @@ def assert_succeeded_once(plant: Plant, job: Job, *, attempt: int, lost: int) ->
     assert all(f"/{attempt}/outputs/" in ref.key for ref in ended.outputs.values())
 
 
+@pytest.mark.slow
 def test_a_job_of_each_kind_succeeds(plant: Plant, picture: str) -> None:
     sample = plant.submit("sample", count=2, seed=5)
     invert = plant.submit("invert", image=picture, steps=5)
