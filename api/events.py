@@ -6,27 +6,20 @@ stream ends after the event that ends its job.
 """
 
 import json
-import logging
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Response, request
+from flask import Response
 
-from api.errors import TooManyStreams
 from api.job_view import of_this_attempt
 from api.service import Service, service
-from api.slots import departure
-from storage.errors import EditqError
+from api.streams import COMMENT_EVERY_S, Due, open_stream
 from storage.records import Event, Job, Status
 
-RETRY_MS = 2000
 ROWS_EVERY_S = 0.5
 JOB_EVERY_S = 10.0  # for who named a Last-Event-ID that its job will never reach
-COMMENT_EVERY_S = 15.0
-log = logging.getLogger("editq.api")
 
 
 def event_stream(tenant_id: str, job_id: str, *, after: int) -> Response:
@@ -34,31 +27,13 @@ def event_stream(tenant_id: str, job_id: str, *, after: int) -> Response:
     job = service().stores.jobs.get(tenant_id, job_id)
     if job.status.ended and not service().stores.jobs.events(tenant_id, job_id, after=after):
         return Response(status=204)
-    answer = Response(mimetype="text/event-stream")
-    answer.headers["Cache-Control"] = "no-store"
-    answer.headers["X-Accel-Buffering"] = "no"
-    if request.method == "HEAD":
-        return answer
-    slot = service().slots.take()
-    if slot is None:
-        raise TooManyStreams("As many streams are open as this process allows; poll the job, or try later.")
-    answer.call_on_close(slot.release)  # also where the first byte is never asked for
-    answer.response = _until_away(service(), job, after, departure(request.environ))
-    return answer
-
-
-def _until_away(service: Service, job: Job, after: int, left: Callable[[], bool]) -> Iterator[str]:
-    """A store that goes away ends the stream; the client comes back with Last-Event-ID."""
-    try:
-        yield from _stream(service, job, after, left)
-    except EditqError as error:
-        log.warning("an event stream ended early: %s", error.detail)
+    here = service()
+    return open_stream("job", lambda left: _stream(here, job, after, left))
 
 
 def _stream(service: Service, job: Job, last: int, left: Callable[[], bool]) -> Iterator[str]:
     jobs, board = service.stores.jobs, service.stores.progress
     rows, whole, comment = Due(ROWS_EVERY_S), Due(JOB_EVERY_S, now=False), Due(COMMENT_EVERY_S, now=False)
-    yield f"retry: {RETRY_MS}\n"  # no blank line: on its own it would be an empty event to some clients
     with board.listen(job.id) as listener:
         message, shown = board.latest(job.id), None  # after listen: nothing falls between
         while True:
@@ -81,23 +56,6 @@ def _stream(service: Service, job: Job, last: int, left: Callable[[], bool]) -> 
                 comment.over()
                 yield ": still here\n"
             message = listener.hear(rows.left_s())
-
-
-class Due:
-    """Something that is to be done every so often."""
-
-    def __init__(self, every_s: float, *, now: bool = True) -> None:
-        self._every_s = every_s
-        self._at = time.monotonic() + (0 if now else every_s)
-
-    def left_s(self) -> float:
-        return max(0.0, self._at - time.monotonic())
-
-    def due(self) -> bool:
-        return self.left_s() == 0
-
-    def over(self) -> None:
-        self._at = time.monotonic() + self._every_s
 
 
 def _hurries(message: dict[str, Any] | None) -> bool:

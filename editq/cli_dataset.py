@@ -71,8 +71,8 @@ def dataset(desk: Desk, folder: Path, unpack: bool, **asked: Any) -> None:
         raise click.UsageError(f"{folder} is not empty")
     spec = _spec(asked)
     ranges = [_range(text) for text in asked["vectors"]]
-    placeholders = [{"vector": f"{index:032x}", "strength": each} for index, (_, each) in enumerate(ranges)]
-    checked(spec | {"vectors": placeholders})
+    unnamed = [{"vector": f"{index:032x}", "strength": each} for index, (_, each) in enumerate(ranges)]
+    checked(spec | {"vectors": unnamed})  # before anything is asked of the service
     spec["vectors"] = [
         {"vector": vector_id(desk.client, name, asked["model"]), "strength": strength}
         for name, strength in ranges

@@ -4,6 +4,7 @@ Trained with an ArcFace loss (gpu_ops/training/identity.py). An edit of a face m
 to the person it began from (Ling et al. 2021, eq. 4, as 1 - cos).
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 
 import torch
@@ -25,12 +26,12 @@ class IdentityConfig:
         return asdict(self)
 
 
-class Embedder(nn.Module):
+class Embedder(nn.Module, ABC):
     """Unit vectors of pictures, whatever makes them; a picture's does not depend on its neighbours."""
 
+    @abstractmethod
     def embed(self, pictures: torch.Tensor) -> torch.Tensor:
         """Pictures [N, 3, R, R] in [-1, 1], of any R -> unit vectors [N, E], with a slope."""
-        raise NotImplementedError
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         return self.embed(pictures)

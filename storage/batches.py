@@ -24,7 +24,7 @@ from storage.batch_tables import BATCHES, CHUNKS
 from storage.cursors import decode_cursor, page_of
 from storage.database import Database, before
 from storage.errors import JobEnded, JobNotFound
-from storage.idempotency import KeyKnown, remember
+from storage.idempotency import once, remember
 from storage.jobs import SqlJobs
 from storage.plain import plain, ref_from_dict
 from storage.records import CPU_QUEUE, IdempotencyKey, Job, ObjectRef, Page, Priority, new_id
@@ -55,14 +55,9 @@ class SqlBatches:
             "webhook": plain(webhook), "retry_of": retry_of, "files": {}, "result": {},
             "created_at": self._now, "updated_at": self._now,
         }  # fmt: skip
-        while True:
-            known = None if idempotency is None else self.added(tenant_id, idempotency)
-            if known is not None:
-                return known
-            try:
-                return self._add(row, idempotency)
-            except KeyKnown:
-                continue
+        if idempotency is None:
+            return self._add(row, None)
+        return once(lambda: self.added(tenant_id, idempotency), lambda: self._add(row, idempotency))
 
     def _add(self, row: Mapping[str, Any], idempotency: IdempotencyKey | None) -> Batch:
         with self._database.write() as connection:

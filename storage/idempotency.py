@@ -1,6 +1,8 @@
 """Rows of idempotency keys: under which key a job was added."""
 
-from typing import Any
+import contextlib
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, select
 
@@ -9,9 +11,21 @@ from storage.records import IdempotencyKey, Job
 from storage.rows import job_of
 from storage.tables import IDEMPOTENCY_KEYS, JOBS
 
+T = TypeVar("T")
+
 
 class KeyKnown(Exception):
     """Another submit under the same key was first: this one is to be rolled back."""
+
+
+def once(added: Callable[[], T | None], add: Callable[[], T]) -> T:
+    """What was added under this key, or is added now, also where two submits under one key meet."""
+    while True:
+        known = added()
+        if known is not None:
+            return known
+        with contextlib.suppress(KeyKnown):
+            return add()
 
 
 def remember(

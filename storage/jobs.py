@@ -17,7 +17,7 @@ from storage.claims import best, free, moment, served
 from storage.cursors import decode_cursor, page_of
 from storage.database import Database, before
 from storage.errors import LeaseLost
-from storage.idempotency import KeyKnown, remember, remembered
+from storage.idempotency import once, remember, remembered
 from storage.keeping import keep
 from storage.library_records import NOTHING_KEPT, Kept
 from storage.new_jobs import insert_job, job_values
@@ -67,14 +67,9 @@ class SqlJobs(SqlQueues):
             keep_s=options.keep_s,
             webhook=None if options.webhook is None else options.webhook.model_dump(mode="json"),
         )  # fmt: skip
-        while True:
-            known = None if idempotency is None else self.added(tenant_id, idempotency)
-            if known is not None:
-                return known
-            try:
-                return self._add(row, idempotency)
-            except KeyKnown:
-                continue
+        if idempotency is None:
+            return self._add(row, None)
+        return once(lambda: self.added(tenant_id, idempotency), lambda: self._add(row, idempotency))
 
     def _add(self, row: Mapping[str, Any], idempotency: IdempotencyKey | None) -> Job:
         with self._database.write() as connection:
