@@ -11,6 +11,7 @@ from api.service import stores
 from storage.records import Count, Job, Priority, Status
 from storage.stores import ProgressBoard
 
+PREVIEW = "preview"
 PASSING = ("progress", "phase")  # messages of the board that a reader is shown
 
 
@@ -86,7 +87,7 @@ def job_view(job: Job, *, in_list: bool = False) -> JobView:
         status=job.status,
         spec=job.spec,
         queue_position=stores().jobs.position(job) if queued else None,
-        progress=latest_progress(job, stores().progress),
+        progress=latest_progress(job, stores().progress, in_list=in_list),
         outputs={
             name: OutputView(
                 url=f"{url}/outputs/{name}",
@@ -121,10 +122,12 @@ def job_view(job: Job, *, in_list: bool = False) -> JobView:
     )
 
 
-def latest_progress(job: Job, board: ProgressBoard) -> dict[str, Any] | None:
-    """What the board last heard of this attempt. A rumour: it may be missing."""
+def latest_progress(job: Job, board: ProgressBoard, *, in_list: bool = False) -> dict[str, Any] | None:
+    """What the board last heard of this attempt; in lists without a picture. A rumour: it may be missing."""
     message = board.latest(job.id) if job.status is Status.RUNNING else None
-    return message if message is not None and of_this_attempt(job, message) else None
+    if message is None or not of_this_attempt(job, message):
+        return None
+    return {name: told for name, told in message.items() if not (in_list and name == PREVIEW)}
 
 
 def of_this_attempt(job: Job, message: dict[str, Any]) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import click
 
 from editq.cli_service import Desk, asks_service
-from editq.client import ended
+from editq.job_handle import ended
 from editq.live import watch as show_live
 from editq.tables import job_table, jobs_table
 from storage.records import Priority, Status

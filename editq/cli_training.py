@@ -145,7 +145,7 @@ def run_job(desk: Desk, members: JSON) -> JSON:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"][1:]))
         raise click.ClickException(f"{place}: {first['msg']}") from None
-    job = desk.client.submit(spec)
+    job: JSON = desk.client.submit(spec)
     updates = desk.client.follow(job["id"])
     if desk.as_json:
         job = list(updates)[-1]

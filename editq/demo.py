@@ -111,7 +111,7 @@ class Demo:
         return report.Edited(inversion, edit, outputs, described, asked, time.monotonic() - began)
 
     def _run(self, label: str, spec: InvertSpec | EditSpec) -> JSON:
-        job = self.client.submit(spec)
+        job: JSON = self.client.submit(spec)
         job = watch(self.console, label, self.client.follow(job["id"]), tick=self.tick)
         if job["status"] != "succeeded":
             why = (job.get("error") or {}).get("detail", "no reason given")

@@ -30,7 +30,7 @@ def checked(members: Mapping[str, Any]) -> JobSpec:
 
 def do(desk: Desk, label: str, members: Mapping[str, Any]) -> JSON:
     """The succeeded job. Raises Refused where it ended otherwise; Ctrl-C cancels it, and is passed on."""
-    job = desk.client.submit(checked(members))
+    job: JSON = desk.client.submit(checked(members))
     try:
         updates = desk.client.follow(job["id"])
         job = watch(desk.progress, escape(label), updates, tick=desk.tick)

@@ -45,6 +45,7 @@
     │   │   └── StorageFull       storage_full        507
     │   └── ObjectCorrupt         object_corrupt      503       the bytes read are not those written
     └── JobFailed                 job_failed          500  no   an operation could not end well
+        ├── JobCanceled           job_canceled        409       who waited for its result has none
         ├── NonFinite             non_finite          500
         ├── OutOfMemory           out_of_memory       500  yes
         ├── DeviceFailed          device_failed       500  yes  a GPU reported an error; its process ends
@@ -258,6 +259,10 @@ class JobFailed(EditqError):
     code, status = "job_failed", 500
 
 
+class JobCanceled(JobFailed):
+    code, status = "job_canceled", 409
+
+
 class NonFinite(JobFailed):
     code = "non_finite"
 
@@ -291,9 +296,9 @@ class Quarantined(JobFailed):
 
     code = "quarantined"
 
-    def __init__(self, detail: str, losses: list[dict[str, Any]]) -> None:
-        super().__init__(detail)
-        self.losses = losses
+    def __init__(self, detail: str, losses: list[dict[str, Any]] | None = None, **about: str | None) -> None:
+        super().__init__(detail, **about)
+        self.losses = losses or []
 
     def as_dict(self) -> dict[str, Any]:
         return {**super().as_dict(), "losses": self.losses}

@@ -8,6 +8,7 @@ from storage.errors import StorageUnavailable
 from workers.attempt import Attempt
 from workers.checkpoints import Checkpoints
 from workers.lease import Lease, Stop, Stopped
+from workers.previews import Previews
 
 if TYPE_CHECKING:
     from gpu_ops.progress import Progress, Steps
@@ -52,12 +53,14 @@ def outranked(attempt: Attempt) -> bool:
 
 
 class Teller:
-    """Publishes progress: the first and the last step always, those between at most ten a second."""
+    """Publishes progress: the first and the last step always, those between at most ten a second; with a
+    picture now and then."""
 
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
         self._began = time.monotonic()
         self._told = 0.0
+        self._previews = Previews()
         self._marks: deque[tuple[int, float]] = deque(maxlen=RATE_OVER_STEPS)
 
     def tell(self, progress: "Progress") -> None:
@@ -66,18 +69,19 @@ class Teller:
         if now - self._told < PUBLISH_EVERY_S and progress.step < progress.total:
             return
         self._told = now
-        self._attempt.stores.progress.publish(
-            self._attempt.job.id,
-            {
-                "type": "progress",
-                "attempt": self._attempt.job.attempt,
-                "step": progress.step,
-                "total": progress.total,
-                "losses": progress.losses,
-                "seconds_left": self._seconds_left(progress),
-                "seconds": round(now - self._began, 2),
-            },
-        )
+        message: dict[str, object] = {
+            "type": "progress",
+            "attempt": self._attempt.job.attempt,
+            "step": progress.step,
+            "total": progress.total,
+            "losses": progress.losses,
+            "seconds_left": self._seconds_left(progress),
+            "seconds": round(now - self._began, 2),
+        }
+        preview = self._previews.of(progress)
+        if preview is not None:
+            message["preview"] = preview
+        self._attempt.stores.progress.publish(self._attempt.job.id, message)
 
     def _seconds_left(self, progress: "Progress") -> float | None:
         """From the rate of the last steps; None before there is one."""
