@@ -30,6 +30,7 @@ from api.results import results
 from api.service import Service
 from api.slots import Slots
 from api.studio_pages import FRONT, send_page, studio_pages
+from api.usage import usage
 from api.validation import explain
 from api.vectors import vectors
 from api.workers import workers
@@ -43,7 +44,7 @@ DOCS = "/docs"
 NAME = re.compile(r"[A-Za-z0-9_.:@-]{1,200}")  # workers are called by host and process: pc:412:gpu
 RESOURCES = (
     *(images, files, models, vectors, jobs, job_actions, job_filters, history, deliveries, batches, results),
-    *(queues, workers, error_catalogue, health),
+    *(queues, workers, usage, error_catalogue, health),
 )
 WAITING_REQUESTS = 16  # gunicorn_conf.py sets it by the number of threads
 HEADERS = {

@@ -51,6 +51,7 @@ class JobView(BaseModel):
     out_of_memory: int = Field(description="Attempts that ran out of memory.")
     lost: int = Field(description="How often its worker was lost.")
     drains: int = Field(description="How often it was put back for a worker to end, or for a higher class.")
+    gpu_s: float = Field(description="Seconds for which its attempts that have ended held a GPU worker.")
     losses: list[Loss] = Field(description="What is known of each lost attempt.")
     cancel_requested: bool
     stop_requested: bool
@@ -102,6 +103,7 @@ def job_view(job: Job, *, in_list: bool = False) -> JobView:
         priority=job.priority,
         attempt=job.attempt,
         **{count.value: getattr(job, count.value) for count in Count},
+        gpu_s=round(job.gpu_s, 3),
         losses=[Loss(**loss) for loss in job.losses],
         cancel_requested=job.cancel_requested,
         stop_requested=job.stop_requested,

@@ -23,7 +23,7 @@ from editq.cli_invert import invert, sample
 from editq.cli_jobs import jobs
 from editq.cli_learn import learn
 from editq.cli_models import models
-from editq.cli_operators import queues, workers
+from editq.cli_operators import queues, usage, workers
 from editq.cli_train import evaluate, gallery, train
 from editq.cli_vectors import vectors
 from editq.demo import demo
@@ -114,6 +114,7 @@ for command in (
     learn,
     models,
     queues,
+    usage,
     sample,
     sweep,
     train,

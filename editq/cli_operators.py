@@ -1,9 +1,9 @@
-"""`editq queues` and `editq workers`: for whoever runs the service."""
+"""`editq queues`, `editq workers` and `editq usage`: for whoever runs the service."""
 
 import click
 
 from editq.cli_service import Desk, asks_service
-from editq.tables import queues_table, workers_table
+from editq.tables import queues_table, usage_table, workers_table
 
 queue = click.argument("queue", metavar="[QUEUE]", default="gpu")
 worker = click.argument("worker", metavar="WORKER")
@@ -84,3 +84,17 @@ def undrain(desk: Desk, worker: str) -> None:
     """Let a drained worker take jobs again."""
     found = desk.client.undrain(worker)
     desk.show(found, f"{found['name']} is {found['state']}")
+
+
+@click.command()
+@click.option(
+    "--days", type=click.IntRange(1, 366), default=30, show_default=True, help="Days, today included."
+)
+@asks_service
+def usage(desk: Desk, days: int) -> None:
+    """Show what your jobs came to, by day and kind.
+
+    GPU time is how long attempts held a GPU worker, from their claim to their end.
+    """
+    found = desk.client.usage(days=days)
+    desk.show(found, usage_table(found) if found["items"] else f"Nothing has ended since {found['since']}.")

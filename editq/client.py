@@ -88,6 +88,9 @@ class Client(JobCalls, VectorCalls, FolderCalls, BatchCalls, PictureCalls):
     def queues(self) -> list[JSON]:
         return list(self._json("GET", "/v1/queues")["items"])
 
+    def usage(self, *, days: int = 30) -> JSON:
+        return self._json("GET", "/v1/usage", params={"days": days})
+
     def pause(self, queue: str) -> JSON:
         """Have nothing taken from a queue; what runs goes on."""
         return self._json("POST", f"/v1/queues/{queue}/pause")

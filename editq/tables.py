@@ -101,6 +101,20 @@ def workers_table(workers: Iterable[JSON]) -> Table:
     return table
 
 
+def usage_table(usage: JSON) -> Table:
+    table = _table("day (UTC)", "kind", "jobs", "attempts", "GPU time")
+    for item in usage["items"]:
+        counts = (str(item[name]) for name in ("jobs", "attempts"))
+        table.add_row(item["day"], item["kind"], *counts, _hours(item["gpu_s"]))
+    table.add_section()
+    table.add_row("in all", "", str(usage["jobs"]), str(usage["attempts"]), _hours(usage["gpu_s"]))
+    return table
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 3600:.2f} h"
+
+
 def batches_table(batches: Iterable[JSON], now: datetime | None = None) -> Table:
     table = _table("id", "kind", "state", "items", "priority", "submitted")
     table.add_column("", overflow="fold")

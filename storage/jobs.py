@@ -40,6 +40,7 @@ from storage.rows import QUEUED, RUNNING, apply, found, held, job_of, lost, name
 from storage.specs import DEFAULT_OPTIONS, JobOptions
 from storage.tables import DRAINS, EVENTS, JOBS
 from storage.transitions import Change
+from storage.usage import account
 
 _SWEPT_AT_ONCE = 100
 
@@ -113,7 +114,7 @@ class SqlJobs(SqlQueues):
             "status": Status.RUNNING.value, "attempt": JOBS.c.attempt + 1, "token": token, "worker": worker,
             "worker_pid": pid, "lease_until": self._now + lease_s,
             "started_at": func.coalesce(JOBS.c.started_at, self._now), "updated_at": self._now,
-            "event_count": JOBS.c.event_count + 1,
+            "claimed_at": self._now, "event_count": JOBS.c.event_count + 1,
         }  # fmt: skip
         with self._database.write() as connection:
             row = self._take(connection, queue, worker, values)
@@ -271,10 +272,11 @@ class SqlJobs(SqlQueues):
         still: ColumnElement[bool] | None = None,
         ended_token: str | None = None,
     ) -> Job:
-        """The row, and what follows from it for its batch, if it is of one."""
+        """The row, and what follows from it for its batch, if it is of one, and for its tenant's account."""
         changed = apply(connection, self._now, job, change, still=still, ended_token=ended_token)
         if changed.batch_id is not None and changed.status is not job.status:
             after_change(connection, self._now, changed)
+        account(connection, self._insert, job, changed)
         return changed
 
     def _sweep(
@@ -282,7 +284,7 @@ class SqlJobs(SqlQueues):
     ) -> tuple[Job, ...]:
         """Change all rows that are so, a few per transaction, save those that another is changing."""
         changed: list[Job] = []
-        query = select(JOBS).where(condition).limit(_SWEPT_AT_ONCE)
+        query = select(JOBS).where(condition).order_by(JOBS.c.tenant_id, JOBS.c.kind).limit(_SWEPT_AT_ONCE)
         while True:
             with self._database.write() as connection:
                 rows = connection.execute(query.with_for_update(skip_locked=True)).all()

@@ -27,6 +27,7 @@ from storage.records import (
     new_id,
 )
 from storage.specs import DEFAULT_OPTIONS, JobOptions
+from storage.tracing import traceparent
 from storage.transitions import Change
 
 _PRIORITIES = tuple(Priority)
@@ -97,7 +98,7 @@ class MemoryJobs(MemoryQueues):
             row.token = token
             row.job = replace(
                 best, status=Status.RUNNING, attempt=best.attempt + 1, worker=worker, worker_pid=pid,
-                lease_until=now + lease_s, started_at=best.started_at or now, updated_at=now,
+                lease_until=now + lease_s, started_at=best.started_at or now, updated_at=now, claimed_at=now,
             )  # fmt: skip
             self._served(queue, best.tenant_id)
             self._tell(row, Status.RUNNING.value, {"attempt": row.job.attempt, "worker": worker})
@@ -244,11 +245,12 @@ class MemoryJobs(MemoryQueues):
             values["priority"] = _PRIORITIES[values["priority"]]
         if "outputs" in values:
             values["outputs"] = {name: ref_from_dict(ref) for name, ref in values["outputs"].items()}
-        before, row.job = row.job.status, replace(row.job, **values)
+        was, row.job = row.job, replace(row.job, **values)
         if change.event is not None:
             self._tell(row, change.event, change.data)
-        if row.job.batch_id is not None and row.job.status is not before:
+        if row.job.batch_id is not None and row.job.status is not was.status:
             self.batch_changed(row.job)
+        self._account(was, row.job)
         return copy_of(row.job)
 
     def _tell(self, row: MemoryRow, type: str, data: dict[str, Any]) -> None:
@@ -279,7 +281,7 @@ def _new(
         webhook=None if options.webhook is None else options.webhook.model_dump(mode="json"),
         retry_of=retry_of, worker=None, worker_pid=None, lease_until=None, checkpoint=None, outputs={},
         result={}, error=None, created_at=now, started_at=None, ended_at=None, updated_at=now,
-        outputs_expired_at=None, batch_id=None,
+        outputs_expired_at=None, batch_id=None, trace=traceparent(),
     )  # fmt: skip
 
 

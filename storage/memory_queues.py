@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from storage.library_records import NOTHING_KEPT, Kept
 from storage.photographs import pasted_from
 from storage.plain import plain
-from storage.records import GPU_QUEUE, Delivery, Event, Job, Priority, Queue, Status
+from storage.records import GPU_QUEUE, Delivery, Event, Job, Priority, Queue, Standing, Status, Usage
+from storage.usage import added, used
 
 RowTest = Callable[["MemoryRow"], bool]
 
@@ -52,6 +53,7 @@ class MemoryQueues:
         self._turns: dict[tuple[str, str], int] = {}  # the number of the claim that served a tenant last
         self._paused: set[str] = set()
         self._drained: set[str] = set()
+        self.used: dict[tuple[int, str, str], Usage] = {}  # by day, tenant and kind
 
     def eligible(self, queue: str) -> int:
         with self.lock:
@@ -92,6 +94,29 @@ class MemoryQueues:
         with self.lock:
             in_use = {row.job.queue for row in self.rows.values() if not row.job.status.ended}
             return tuple(self._queue(name) for name in sorted({GPU_QUEUE, *self._paused, *in_use}))
+
+    def standing(self) -> tuple[Standing, ...]:
+        with self.lock:
+            now = self.clock()
+            may = {job.id for job in self._all_eligible()}
+            groups: dict[tuple[Status, str, str], list[Job]] = {}
+            for row in self.rows.values():
+                if not row.job.status.ended:
+                    groups.setdefault((row.job.status, row.job.queue, row.job.kind), []).append(row.job)
+            return tuple(
+                Standing(queue, kind, status, len(jobs), len(waits), max(waits, default=0.0))
+                for (status, queue, kind), jobs in sorted(groups.items())
+                for waits in [[now - job.not_before for job in jobs if job.id in may]]
+            )
+
+    def usage(self, tenant_id: str | None, *, since_day: int) -> tuple[Usage, ...]:
+        with self.lock:
+            wanted = [
+                use
+                for use in self.used.values()
+                if tenant_id in (None, use.tenant_id) and use.day >= since_day
+            ]
+        return tuple(sorted(wanted, key=lambda use: (-use.day, use.tenant_id, use.kind)))
 
     def pause(self, queue: str, paused: bool) -> None:
         with self.lock:
@@ -135,6 +160,16 @@ class MemoryQueues:
 
     def _waiting(self, queue: str, now: float) -> list[Job]:
         return [row.job for row in self.rows.values() if row.job.queue == queue and _due(row.job, now)]
+
+    def _all_eligible(self) -> list[Job]:
+        queues = {row.job.queue for row in self.rows.values()}
+        return [job for queue in queues for job in self._eligible(queue)]
+
+    def _account(self, before: Job, after: Job) -> None:
+        use = used(before, after)
+        if use is not None:
+            key = (use.day, use.tenant_id, use.kind)
+            self.used[key] = added(self.used.get(key), use)
 
     def _eligible(self, queue: str) -> list[Job]:
         return [] if queue in self._paused else self._waiting(queue, self.clock())

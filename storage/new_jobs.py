@@ -9,6 +9,7 @@ from storage.plain import plain
 from storage.records import Job, Priority, Status, new_id
 from storage.rows import job_of, tell
 from storage.tables import JOBS
+from storage.tracing import traceparent
 
 
 def job_values(
@@ -25,7 +26,7 @@ def job_values(
     return {
         "id": new_id(), "tenant_id": tenant_id, "kind": kind, "queue": queue, "spec": plain(spec),
         "status": Status.QUEUED.value, "event_count": 1, "priority": priority.rank,
-        "not_before": now, "created_at": now, "updated_at": now, **others,
+        "not_before": now, "created_at": now, "updated_at": now, "trace": traceparent(), **others,
     }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from sqlalchemy import (
     Connection,
     Row,
     ScalarSelect,
+    and_,
     delete,
     exists,
     func,
@@ -20,9 +21,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from storage.batch_tables import BATCHES
 from storage.claims import Clock, due, heads, moment, rank_at, unpaused, waiting
 from storage.database import Database
-from storage.records import GPU_QUEUE, Job, Priority, Queue
+from storage.records import GPU_QUEUE, Job, Priority, Queue, Standing, Status, Usage
 from storage.rows import QUEUED, RUNNING, job_of
-from storage.tables import DRAINS, JOBS, PAUSES
+from storage.tables import DRAINS, JOBS, PAUSES, USAGE
 
 
 class SqlQueues:
@@ -76,6 +77,30 @@ class SqlQueues:
         return tuple(
             _queue(name, queued.get(name), running.get(name, 0), paused=name in paused) for name in names
         )
+
+    def standing(self) -> tuple[Standing, ...]:
+        now = moment(self._now)
+        may = and_(due(now), ~exists().where(PAUSES.c.queue == JOBS.c.queue))
+        groups = (JOBS.c.queue, JOBS.c.kind)
+        waits = now - func.min(JOBS.c.not_before).filter(may)
+        queued = select(*groups, func.count(), func.count().filter(may), func.coalesce(waits, 0.0))
+        running = select(*groups, func.count()).where(RUNNING).group_by(*groups)
+        with self._database.read() as connection:
+            waiting = connection.execute(queued.where(QUEUED).group_by(*groups)).all()
+            busy = connection.execute(running).all()
+        return tuple(
+            Standing(row[0], row[1], status, *row[2:])
+            for status, rows in ((Status.QUEUED, waiting), (Status.RUNNING, busy))
+            for row in rows
+        )
+
+    def usage(self, tenant_id: str | None, *, since_day: int) -> tuple[Usage, ...]:
+        query = select(USAGE).where(USAGE.c.day >= since_day)
+        if tenant_id is not None:
+            query = query.where(USAGE.c.tenant_id == tenant_id)
+        query = query.order_by(USAGE.c.day.desc(), USAGE.c.tenant_id, USAGE.c.kind)
+        with self._database.read() as connection:
+            return tuple(Usage(**row._mapping) for row in connection.execute(query))
 
     def pause(self, queue: str, paused: bool) -> None:
         with self._database.write() as connection:

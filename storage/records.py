@@ -110,7 +110,8 @@ class Image:
 class Job:
     """One spec and what became of it. `attempt` is the fence: it only counts up.
 
-    `losses` tells of each lost attempt: {attempt, worker, cause, at}. `webhook` is {url, events}.
+    `losses` tells of each lost attempt: {attempt, worker, cause, at}. `webhook` is {url, events}. `gpu_s`:
+    how long its ended attempts held a GPU worker. `trace`: the W3C traceparent that it was added under.
     """
 
     id: str
@@ -148,6 +149,9 @@ class Job:
     updated_at: float
     outputs_expired_at: float | None
     batch_id: str | None = None  # of one of the jobs that a batch consists of
+    claimed_at: float | None = None  # of the running attempt
+    gpu_s: float = 0.0
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +190,32 @@ class Queue:
     eligible: int
     running: int
     oldest_created_at: float | None  # of those queued
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Jobs of one queue and kind that wait, or run. Of those that a claim could take: how many, and for how
+    long the one that has waited longest could have been taken (seconds)."""
+
+    queue: str
+    kind: str
+    status: Status
+    jobs: int
+    eligible: int = 0
+    longest_wait_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a tenant's jobs of one kind came to on one day (UTC; days since the epoch): how many ended, how
+    many attempts did, and for how long these held a GPU worker."""
+
+    tenant_id: str
+    day: int
+    kind: str
+    jobs: int
+    attempts: int
+    gpu_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,9 @@ from storage.records import (
     Priority,
     Queue,
     Renewal,
+    Standing,
     Status,
+    Usage,
 )
 from storage.sources import Sources, open_sources
 from storage.specs import DEFAULT_OPTIONS, JobOptions
@@ -146,6 +148,12 @@ class Jobs(Protocol):
 
     def queues(self) -> tuple[Queue, ...]:
         """Every queue that is known, or has rows that have not ended, by name."""
+
+    def standing(self) -> tuple[Standing, ...]:
+        """All jobs that wait or run, of every tenant, counted."""
+
+    def usage(self, tenant_id: str | None, *, since_day: int) -> tuple[Usage, ...]:
+        """What ended since that day (of days since the epoch, UTC), newest first; None: of every tenant."""
 
     def pause(self, queue: str, paused: bool) -> None:
         """Nothing is claimed from a paused queue; what runs goes on."""

@@ -112,6 +112,9 @@ JOBS = Table(
         CheckConstraint(f"outputs_expired_at IS NULL OR status IN {ENDED}", name="only_ended_expire"),
     ),
     Column("batch_id", String(32)),  # since 0005; no foreign key, which SQLite adds to no table that is there
+    Column("claimed_at", Double),  # since 0007, as the next two; NULL too where an older worker has claimed
+    Column("gpu_s", Double, nullable=False, server_default=text("0")),
+    Column("trace", String(64)),
     CheckConstraint(
         "status IN ('queued', 'running', 'succeeded', 'failed', 'canceled')", name="status_known"
     ),
@@ -165,6 +168,18 @@ TURNS = Table(
     Column("queue", String(64), primary_key=True),
     Column("tenant_id", String(64), primary_key=True),
     Column("served_at", Double, nullable=False),
+)
+
+# Sums that outlive the rows of jobs: what ended on a day (UTC), written with each end of an attempt.
+USAGE = Table(
+    "usage",
+    METADATA,
+    Column("tenant_id", String(64), primary_key=True),
+    Column("day", Integer, primary_key=True),
+    Column("kind", String(32), primary_key=True),
+    *(Column(count, Integer, nullable=False, server_default=text("0")) for count in ("jobs", "attempts")),
+    Column("gpu_s", Double, nullable=False, server_default=text("0")),
+    Index("ix_usage_day", "day"),
 )
 
 PAUSES = Table("pauses", METADATA, Column("queue", String(64), primary_key=True))

@@ -11,9 +11,9 @@ from typing import Any
 
 from storage.errors import DeadlinePassed, JobEnded, KeyReused, NothingToStop, Quarantined
 from storage.plain import plain, ref_to_dict
-from storage.records import FOLLOWS, Count, IdempotencyKey, Job, ObjectRef, Priority, Status
+from storage.records import FOLLOWS, GPU_QUEUE, Count, IdempotencyKey, Job, ObjectRef, Priority, Status
 
-_RELEASED = {"token": None, "lease_until": None, "worker_pid": None}
+_RELEASED = {"token": None, "lease_until": None, "worker_pid": None, "claimed_at": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def requeue(
     if error is not None:
         data["error"] = plain(error)
     values = {"not_before": now + delay_s, "worker": None, **_RELEASED, **counts}
-    return _become(job, Status.QUEUED, values, data)
+    return _become(job, now, Status.QUEUED, values, data)
 
 
 def succeed(job: Job, now: Any, outputs: Mapping[str, ObjectRef], result: Mapping[str, Any]) -> Change:
@@ -96,7 +96,9 @@ def lose(job: Job, now: float, *, reason: str, cause: str, max_lost: int) -> Cha
     else:
         text = f"Its worker was lost {job.lost + 1} times while it ran this job, the last time: {cause}."
         change = fail(job, now, Quarantined(text, losses).as_dict(), count=Count.LOST)
-    return Change(change.values | {"losses": losses}, change.event, {**change.data, "cause": cause})
+    held_until = now if job.lease_until is None else min(now, job.lease_until)
+    values = change.values | {"losses": losses} | _gpu_time(job, held_until)
+    return Change(values, change.event, {**change.data, "cause": cause})
 
 
 def overdue(job: Job, now: float) -> Change:
@@ -133,9 +135,16 @@ def _failed(job: Job, now: Any, error: Mapping[str, Any]) -> Change:
 
 
 def _end(job: Job, now: Any, status: Status, values: dict[str, Any], data: dict[str, Any]) -> Change:
-    return _become(job, status, {"ended_at": now, **_RELEASED, **values}, data)
+    return _become(job, now, status, {"ended_at": now, **_RELEASED, **values}, data)
 
 
-def _become(job: Job, status: Status, values: dict[str, Any], data: dict[str, Any]) -> Change:
+def _become(job: Job, now: Any, status: Status, values: dict[str, Any], data: dict[str, Any]) -> Change:
     assert status in FOLLOWS[job.status], f"{status} cannot follow {job.status}"
-    return Change({"status": status.value, **values}, status.value, data)
+    return Change({"status": status.value, **_gpu_time(job, now), **values}, status.value, data)
+
+
+def _gpu_time(job: Job, until: Any) -> dict[str, Any]:
+    """What the attempt that ends now adds to the time for which a GPU worker was held."""
+    if job.queue != GPU_QUEUE or job.claimed_at is None:
+        return {}
+    return {"gpu_s": until + (job.gpu_s - job.claimed_at)}

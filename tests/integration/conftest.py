@@ -23,6 +23,7 @@ from storage.upkeep import Outbox, Retention
 
 TABLES = (
     *("chunks", "batches", "events", "deliveries", "idempotency_keys", "jobs", "turns", "pauses", "drains"),
+    "usage",
     *("marks", "images", "files", "models", "locks"),
     *("vectors", "vector_objects", "inversions", "inversion_objects"),
 )

@@ -136,3 +136,24 @@ def test_a_full_disk_is_said_to_be_full(
     assert upload(client, picture()) == (507, "storage_full")
     assert not trial.stores.objects.exists(image_key("local", "0" * 64))
     assert trial.kept() == (0, 0, 0)
+
+
+def test_what_jobs_came_to_is_told_by_day_and_kind(client: FlaskClient, trial: Trial) -> None:
+    assert client.get("/v1/usage").get_json()["items"] == []
+    job_id = submit(client)
+    claimed = claim(trial)
+    assert claimed is not None
+    trial.stores.jobs.succeed(claimed, {}, {})
+    other = trial.stores.jobs.add("other", "sample", {})
+    trial.stores.jobs.request_cancel("other", other.id)
+    usage = client.get("/v1/usage?days=1").get_json()
+    (item,) = usage["items"]
+    assert (item["kind"], item["jobs"], item["attempts"]) == ("sample", 1, 1)
+    assert usage["gpu_s"] == item["gpu_s"] == client.get(f"/v1/jobs/{job_id}").get_json()["gpu_s"]
+    assert item["day"] == usage["since"]
+
+
+@pytest.mark.parametrize("days", ["0", "367", "x"])
+def test_days_that_are_none_are_refused(client: FlaskClient, days: str) -> None:
+    problem = client.get(f"/v1/usage?days={days}").get_json()
+    assert (problem["status"], problem["field"]) == (422, "days")

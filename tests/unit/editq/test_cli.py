@@ -144,6 +144,14 @@ def test_what_goes_wrong_is_said_in_a_line(run):
     assert "interactive" in run("jobs", "priority", "f" * 32, "urgent", status=2)
 
 
+def test_usage_is_shown_by_day_and_kind(run, submit, stores):
+    assert "Nothing has ended since" in run("usage")
+    stores.jobs.request_cancel("local", submit())
+    assert re.search(r"sample +1 +0 +0.0 s", run("usage", "--days", "2"))
+    assert json.loads(run("usage", "--json"))["jobs"] == 1
+    assert run("usage", "--days", "0", status=2)
+
+
 @pytest.mark.parametrize("group", ["batch", "jobs", "queues", "workers"])
 def test_every_command_explains_itself(run, group):
     listed = run(group, "--help").partition("Commands:")[2]
