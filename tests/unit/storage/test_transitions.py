@@ -78,6 +78,8 @@ def test_a_requeue_counts_one_thing_and_lets_go(running: Job, count: Count) -> N
         "lease_until": None,
         "worker": None,
         "worker_pid": None,
+        "claimed_at": None,
+        "gpu_s": 0.0,
         count.value: 1,
     }
     assert change.data == {"reason": "retry", "attempt": 1, "delay_s": 5, count.value: 1}
