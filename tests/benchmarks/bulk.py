@@ -28,6 +28,7 @@ import servers
 from bulk_worker import bench_of, work_off
 
 import gpu_ops
+from editq import Client
 from gpu_ops.many.applying import ApplyTask, Drawing
 from gpu_ops.many.events import Finished
 from gpu_ops.many.inverting import Inverting
@@ -36,6 +37,7 @@ from gpu_ops.scenes.dataset import render_many
 from gpu_ops.vectors import Use, combine
 from storage.batch_records import Batch
 from storage.batch_specs import BatchSpec
+from storage.errors import Unavailable
 from storage.file_records import File
 from storage.migrate import migrate
 from storage.objects import file_key
@@ -168,20 +170,30 @@ def _tell_ratio(kind: str, times: dict[str, list[float]], width: int) -> None:
     tell(kind=kind, width=width, ratio=round(statistics.median(ratios), 3), ratios=ratios, **times)
 
 
-def workers(items: int = 128) -> None:
-    """How much faster two one-thread workers are than one, on samples with a vector applied."""
-    seconds: dict[int, float] = {}
-    for count in (1, 2):
-        with place(chunk_items=16) as (stores, settings):
-            spec = {"kind": "apply", "vectors": [{"vector": wheels(stores).id}]}
-            submit(stores, spec, {"type": "seeds", "count": items})
-            work_off(bench_of(stores, settings), "cpu")
-            seconds[count] = _run_workers(count)
-    tell(items=items, seconds=seconds, times=round(seconds[1] / seconds[2], 3))
+def workers(items: int = 512, rounds: int = 3) -> None:
+    """How much faster two one-thread workers are than one, on samples with a vector applied; and beside it
+    how much faster two processes are that do the same operation without any service."""
+    times: dict[str, list[float]] = {"workers": [], "bare": []}
+    with place(chunk_items=32) as (stores, settings):
+        vector = wheels(stores).id
+        for lap in range(rounds):
+            seconds: dict[int, float] = {}
+            for count in (1, 2):
+                use = {"vector": vector, "strength": 1 + 1e-3 * (2 * lap + count)}
+                submit(stores, {"kind": "apply", "vectors": [use]}, {"type": "seeds", "count": items})
+                work_off(bench_of(stores, settings), "cpu")
+                seconds[count] = _run_workers(count, "gpu")
+                work_off(bench_of(stores, settings), "cpu")
+            bare = {count: _run_workers(count, "bare", str(items // count)) for count in (1, 2)}
+            times["workers"].append(seconds[1] / seconds[2])
+            times["bare"].append(bare[1] / bare[2])
+            tell(seconds=seconds, bare=bare)
+    tell(items=items, **{name: statistics.median(each) for name, each in times.items()}, all=times)
 
 
-def _run_workers(count: int, *flags: str) -> float:
-    command = [sys.executable, "-m", "bulk_worker", "gpu", *flags]
+def _run_workers(count: int, *arguments: str) -> float:
+    """Seconds from the start given until the last of so many processes has ended its work."""
+    command = [sys.executable, "-m", "bulk_worker", *arguments]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     started = [subprocess.Popen(command, env=env, **pipes) for _ in range(count)]
@@ -193,13 +205,16 @@ def _run_workers(count: int, *flags: str) -> float:
         worker.stdin.write("go\n")
         worker.stdin.flush()
     for worker in started:
+        worker.stdout.readline()
+    took_s = time.perf_counter() - began
+    for worker in started:
         worker.wait()
-    return time.perf_counter() - began
+    return took_s
 
 
 def manifest(lines: int = 1_000_000) -> None:
-    """A manifest of distinct keys, each an object that is there."""
-    with place() as (stores, settings):
+    """A manifest of distinct keys, each an object that is there: sent to a real API, read by a worker."""
+    with place() as (stores, settings), api(settings) as (client, process):
         folder = settings.objects_dir / LOCAL_TENANT / "inputs"
         for first in range(0, lines, 1000):
             (folder / f"{first // 1000:05d}").mkdir(parents=True)
@@ -208,25 +223,61 @@ def manifest(lines: int = 1_000_000) -> None:
         path = Path(settings.data_dir) / "manifest.jsonl"
         with path.open("w") as file:
             file.writelines(json.dumps({"key": _key(index)}) + "\n" for index in range(lines))
-        with path.open("rb") as sent:
-            ref = stores.objects.put(file_key(LOCAL_TENANT, new_id() * 2), sent, "application/jsonl")
-        uploaded = stores.library.add_file(File(new_id(), LOCAL_TENANT, ref, None, 0.0)).id
+        api_before = _peak_of(process)
+        uploaded = client.upload_file(path)["id"]
         began = time.perf_counter()
-        batch = submit(stores, {"kind": "invert"}, {"type": "manifest", "file": uploaded})
+        batch = client.submit_batch({"kind": "invert"}, {"type": "manifest", "file": uploaded})["id"]
         answered_s = time.perf_counter() - began
         bench = bench_of(stores, settings)
         before, size = _peak_mb(), _database_bytes(settings)
         began = time.perf_counter()
         (job,) = work_off(bench, "cpu")
+        validated_s = time.perf_counter() - began
+        read = sum(1 for _ in client.batch_lines(batch, "items"))
         tell(
             lines=lines,
-            added_s=round(answered_s, 3),
-            validated_s=round(time.perf_counter() - began, 2),
+            answered_s=round(answered_s, 3),
+            validated_s=round(validated_s, 2),
             worker_memory_mb=round(_peak_mb() - before),
+            api_memory_mb=round(_peak_of(process) - api_before),
+            lines_read_back=read,
             database_bytes_per_item=round((_database_bytes(settings) - size) / lines, 1),
-            status=stores.batches.get(LOCAL_TENANT, batch.id).status,
+            status=stores.batches.get(LOCAL_TENANT, batch).status,
             counts={name: job.result[name] for name in ("items", "invalid", "chunks")},
         )
+
+
+@contextlib.contextmanager
+def api(settings: Settings) -> Iterator[tuple[Client, subprocess.Popen[bytes]]]:
+    """The API over these stores, in one gunicorn worker, and a client of it."""
+    port = servers.free_port()
+    command = [sys.executable, "-m", "gunicorn", "-c", "python:api.gunicorn_conf", "api.wsgi:app"]
+    env = {**os.environ, "EDITQ_PORT": str(port), "WEB_CONCURRENCY": "1"}
+    process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        with Client(f"http://127.0.0.1:{port}", retry_s=60) as client:
+            _await_answer(client, process)
+            yield client, process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _await_answer(client: Client, process: subprocess.Popen[bytes]) -> None:
+    while process.poll() is None:
+        with contextlib.suppress(Unavailable):
+            next(client.list_batches(limit=1), None)
+            return
+        time.sleep(0.1)
+    raise SystemExit(f"the API ended with status {process.returncode}")
+
+
+def _peak_of(process: subprocess.Popen[bytes]) -> float:
+    """MB that a process and its children have held at most, each by itself, added up."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    statuses = [Path(f"/proc/{pid}/status").read_text() for pid in (str(process.pid), *children)]
+    found = [line for text in statuses for line in text.splitlines() if line.startswith("VmHWM")]
+    return sum(int(line.split()[1]) for line in found) / 1024
 
 
 def _key(index: int) -> str:

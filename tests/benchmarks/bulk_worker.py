@@ -1,6 +1,7 @@
 """A worker of batches for the benchmarks: real stores and recipes, or an operation that does nothing.
 
 PYTHONPATH=tests:tests/benchmarks python -m bulk_worker QUEUE [noop]      until its queue is empty
+... bare COUNT                                                             so many items without a service
 """
 
 import hashlib
@@ -10,10 +11,14 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gpu_ops.bundle import Bundle
+from gpu_ops.many.applying import ApplyTask, Drawing
+from gpu_ops.many.events import Finished
+from gpu_ops.many.loop import many
 from gpu_ops.picture import Picture
 from storage.batch_records import CHUNK
 from storage.batch_specs import BatchSpec
-from storage.records import Job
+from storage.records import LOCAL_TENANT, Job
 from storage.results import Results
 from storage.settings import Settings
 from storage.stores import Stores, open_stores
@@ -28,6 +33,7 @@ from workers.recipe import AnyRecipe
 from workers.retry import Limits
 from workers.run import take
 
+BARE_WIDTH = 2  # the width that is measured for such items on a CPU
 NOTHING = {"nothing.txt": b"nothing"}
 
 
@@ -76,15 +82,32 @@ def work_off(bench: Bench, *queues: str) -> list[Job]:
         done.append(job)
 
 
+def bare(bench: Bench, count: int) -> int:
+    """Draw so many samples, each with its mask, without any service."""
+    bundle = _cars(bench)
+    code = bundle.generator.mapping.w_avg.expand(1, bundle.generator.num_ws, -1)
+    tasks = [ApplyTask(code, None)] * count
+    done = many(Drawing(bundle), enumerate(tasks), width=BARE_WIDTH)
+    return sum(isinstance(event, Finished) for event in done)
+
+
+def _cars(bench: Bench) -> Bundle:
+    return bench.models.bundle(bench.stores.library.get_model(LOCAL_TENANT, "cars"))
+
+
 def main() -> None:
+    """What is loaded once is loaded before the start is told of."""
+    command, *rest = sys.argv[1:]
     settings = Settings()
-    bench = bench_of(open_stores(settings), settings, noop="noop" in sys.argv)
-    bench.recipe_for(CHUNK)  # torch is loaded before the start is told of
+    bench = bench_of(open_stores(settings), settings, noop="noop" in rest)
+    bench.recipe_for(CHUNK)
+    if "noop" not in rest:
+        bare(bench, BARE_WIDTH)
     print("ready", flush=True)
     sys.stdin.readline()
     began = time.perf_counter()
-    jobs = work_off(bench, sys.argv[1])
-    print(f"{len(jobs)} {time.perf_counter() - began:.3f}", flush=True)
+    done = bare(bench, int(rest[0])) if command == "bare" else len(work_off(bench, command))
+    print(f"{done} {time.perf_counter() - began:.3f}", flush=True)
 
 
 if __name__ == "__main__":
