@@ -4,10 +4,13 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
 from storage.database import Database
 
+MIGRATIONS = Path(__file__).parent / "migrations"
 _ADVISORY_LOCK = 0x65646974  # "edit"
 
 
@@ -19,8 +22,30 @@ def migrate(url: str, revision: str = "head") -> None:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
             config = Config()
-            config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+            config.set_main_option("script_location", str(MIGRATIONS))
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
     finally:
         database.close()
+
+
+def migrated(url: str) -> bool:
+    """Whether the database has the tables of this version, or of a newer one. Raises StorageUnavailable."""
+    there = current(url)
+    older = {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()} - {newest()}
+    return there is not None and there not in older
+
+
+def current(url: str) -> str | None:
+    """The revision of a database's tables; None before the first. Raises StorageUnavailable."""
+    database = Database(url)
+    try:
+        with database.read() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+    finally:
+        database.close()
+
+
+def newest() -> str:
+    """The revision of this version's tables."""
+    return str(ScriptDirectory(str(MIGRATIONS)).get_current_head())

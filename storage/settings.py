@@ -102,6 +102,9 @@ class Settings(BaseSettings):
     presence_s: PositiveFloat = Field(
         default=5.0, description="How often a worker says on the board that it is there."
     )
+    alive_file: Path | None = Field(
+        default=None, description="A file that a worker touches as often, for an orchestrator to look at."
+    )
 
     outputs_kept_s: PositiveFloat = Field(
         default=30 * 86400.0, description="How long outputs are kept after a job has ended, by default."

@@ -8,6 +8,7 @@ holds a secret: of errors only the kind is told, or the sentence of one of our o
 import hashlib
 import io
 import json
+import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -54,11 +55,8 @@ def device(wanted: str) -> JSON:
 
 
 def database(settings: "Settings") -> JSON:
-    from alembic.runtime.migration import MigrationContext
-    from alembic.script import ScriptDirectory
-
-    import storage
-    from storage.database import Database, normal_url
+    from storage.database import normal_url
+    from storage.migrate import current, newest
 
     url = normal_url(settings.database_url)
     if url.get_backend_name() == "sqlite":
@@ -66,16 +64,10 @@ def database(settings: "Settings") -> JSON:
 
         if not Path(str(url.database)).exists():
             return finding("database", "ok", "none yet: the first start of the service makes it")
-    opened = Database(settings.database_url)
-    try:
-        with opened.read() as connection:
-            current = MigrationContext.configure(connection).get_current_revision()
-    finally:
-        opened.close()
-    newest = ScriptDirectory(f"{storage.__path__[0]}/migrations").get_current_head()
-    if current != newest:
-        return finding("database", "failed", f"its tables are of {current}, not {newest}", _RELEASE)
-    return finding("database", "ok", f"{url.get_backend_name()}, its tables of {current}")
+    there = current(settings.database_url)
+    if there != newest():
+        return finding("database", "failed", f"its tables are of {there}, not {newest()}", _RELEASE)
+    return finding("database", "ok", f"{url.get_backend_name()}, its tables of {there}")
 
 
 def store(settings: "Settings") -> JSON:
@@ -169,10 +161,11 @@ def registered(settings: "Settings") -> JSON:
 
 def settings_or(say: Callable[[JSON], None]) -> "Settings | None":
     """The settings; what is wrong with them is told by the variables' names alone."""
-    mend = "storage/settings.py describes every variable"
+    mend = "docs/configuration.md describes every variable"
     try:
         from pydantic import ValidationError
 
+        from storage.configuration import unknown
         from storage.settings import Settings
     except ImportError as error:
         say(finding("settings", "failed", f"the package {error.name} cannot be imported", _SERVER))
@@ -186,7 +179,10 @@ def settings_or(say: Callable[[JSON], None]) -> "Settings | None":
     except Exception as error:  # noqa: BLE001  such as JSON that is none
         say(finding("settings", "failed", f"they cannot be read ({type(error).__name__})", mend))
         return None
-    say(finding("settings", "ok", "every EDITQ_ variable can be read"))
+    if strange := unknown(os.environ):
+        say(finding("settings", "warning", f"nothing reads {', '.join(strange)}", mend))
+    else:
+        say(finding("settings", "ok", "every EDITQ_ variable can be read"))
     return settings
 
 

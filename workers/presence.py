@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 class Presence:
     def __init__(self, queue: str, board: ProgressBoard, settings: Settings) -> None:
-        self._board, self._every_s = board, settings.presence_s
+        self._board, self._every_s, self._alive = board, settings.presence_s, settings.alive_file
         self._worker: dict[str, Any] = {
             "name": worker_name(queue, os.getpid()),
             "queue": queue,
@@ -31,6 +31,8 @@ class Presence:
         """Repeat it until told to end, then take it back."""
         while True:
             try:
+                if self._alive is not None:
+                    self._alive.touch()
                 self._board.present(self._worker, ttl_s=3 * self._every_s)
             except Exception as error:  # noqa: BLE001  presence is a rumour, and ends no worker
                 log.warning("presence: %s", error)

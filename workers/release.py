@@ -2,17 +2,22 @@
 
 The database is migrated, and the bundled models, with their starter vectors, are put into the object store
 and the library, as the system's. Doing it again changes nothing. It needs no torch.
+
+`python -m workers.release --wait` does nothing but wait until that was done elsewhere (init containers).
 """
 
 import hashlib
 import json
 import logging
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import gpu_ops
+from storage.errors import StorageUnavailable
 from storage.library_records import Model, Part
-from storage.migrate import migrate
+from storage.migrate import migrate, migrated
 from storage.objects import model_key
 from storage.records import SYSTEM_TENANT, ObjectRef, new_id
 from storage.settings import Settings
@@ -29,6 +34,18 @@ log = logging.getLogger(__name__)
 def release(settings: Settings, pretrained: Path) -> tuple[Model, ...]:
     migrate(settings.database_url)
     return register_models(open_stores(settings), pretrained)
+
+
+def wait(settings: Settings, every_s: float = 2.0) -> None:
+    """Until the database has this version's tables, or newer ones, and a model."""
+    while True:
+        try:
+            if migrated(settings.database_url) and open_stores(settings).library.list_models(SYSTEM_TENANT):
+                return
+            log.info("waiting for `python -m workers.release`")
+        except StorageUnavailable as error:
+            log.info("waiting for the database: %s", error.detail)
+        time.sleep(every_s)
 
 
 def register_models(stores: Stores, pretrained: Path) -> tuple[Model, ...]:
@@ -94,4 +111,7 @@ def _sha256(path: Path) -> str:
 if __name__ == "__main__":
     settings = Settings()
     logging.basicConfig(level=settings.log_level, format="%(levelname)s %(message)s")
-    release(settings, Path(gpu_ops.__path__[0]) / "pretrained")
+    if sys.argv[1:] == ["--wait"]:
+        wait(settings)
+    else:
+        release(settings, Path(gpu_ops.__path__[0]) / "pretrained")

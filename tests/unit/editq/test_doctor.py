@@ -114,6 +114,13 @@ def test_a_check_that_dies_is_a_finding(examine, tmp_path):
     assert "exit status 9" in found["parts"]["found"]
 
 
+def test_a_variable_that_nothing_reads_is_told(examine, monkeypatch):
+    monkeypatch.setenv("EDITQ_REDDIS_URL", "redis://secret@host")
+    found = examine()
+    assert found["settings"]["state"] == "warning"
+    assert found["settings"]["found"] == "nothing reads EDITQ_REDDIS_URL"
+
+
 def test_wrong_settings_are_named_and_not_shown(examine):
     found = examine(EDITQ_WEBHOOK_SECRET=SECRET, EDITQ_LEASE_S="soon")
     assert found["settings"]["found"] == "wrong: EDITQ_LEASE_S, EDITQ_WEBHOOK_SECRET"
