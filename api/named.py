@@ -2,10 +2,10 @@
 
 from api.errors import about
 from api.service import service
-from api.upload import DECODERS
+from storage.decoders import decode_mask
 from storage.errors import InvalidInput
 from storage.file_records import File
-from storage.masks import Mask, decode_mask
+from storage.masks import Mask
 from storage.records import Image, ObjectRef
 from storage.stores import Stores
 
@@ -26,7 +26,6 @@ def named_file(file_id: str, field: str, tenant_id: str, stores: Stores) -> File
 
 
 def decoded(ref: ObjectRef, stores: Stores) -> Mask:
-    """A mask's part ids; as many at once as there are decoders."""
+    """A mask's part ids."""
     data = stores.objects.get(ref)
-    with DECODERS:
-        return decode_mask(data, service().settings.max_picture_pixels)
+    return decode_mask(data, service().settings.max_picture_pixels)

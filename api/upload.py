@@ -8,7 +8,6 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import BoundedSemaphore
 from typing import Annotated, Literal, TypeVar
 
 from flask import request
@@ -18,10 +17,9 @@ from api.body import limit_body, read_raw
 from api.errors import InvalidRequest, UnsupportedMediaType, about
 from api.service import service, stores
 from api.validation import explain
+from storage.decoders import decode_mask, inspect_picture
 from storage.errors import StorageFull, StorageUnavailable
-from storage.masks import decode_mask
 from storage.objects import image_key
-from storage.pictures import inspect_picture
 from storage.records import Image, ObjectRef, new_id
 
 R = TypeVar("R")
@@ -31,7 +29,6 @@ MASK = "an indexed or grey PNG whose values are part ids"
 LOCK_LEASE_S = 30.0
 LOCK_WAIT_S = 5.0
 GARBAGE_WAIT_S, GARBAGE_PAUSE_S = 3.0, 0.2
-DECODERS = BoundedSemaphore(4)  # of this process: a picture of 40 million pixels takes hundreds of megabytes
 
 
 class ImageFields(BaseModel):
@@ -78,7 +75,7 @@ def _read_multipart(query: ImageFields) -> tuple[bytes, ImageFields]:
 def keep_image(tenant_id: str, data: bytes, fields: ImageFields) -> Image:
     """Decode the file to its end, then store it. Raises UnreadablePicture, PictureTooLarge."""
     max_pixels = service().settings.max_picture_pixels
-    with about("file", MASK if fields.role == "mask" else PICTURE), DECODERS:
+    with about("file", MASK if fields.role == "mask" else PICTURE):
         width_px, height_px, media_type = inspect_picture(data, max_pixels)
         if fields.role == "mask":
             decode_mask(data, max_pixels)

@@ -2,7 +2,7 @@
 
 The process (reader/) is a fresh interpreter with the standard library alone. It gets the file as its standard
 input and writes tensors as safetensors, and a few facts; it executes nothing that the file holds, and could
-reach neither network nor files if it did. What it writes is checked here before it is believed.
+reach neither network nor files if it did (sandbox/). What it writes is checked here before it is believed.
 """
 
 import contextlib
@@ -35,8 +35,10 @@ from gpu_ops.importers.refusals import (
     SandboxUnavailable,
     UnknownFormat,
 )
+from sandbox.bubblewrap import signal_of, wrapped
 
 _VERDICT_BYTES = 1 << 16
+PACKAGES = [Path(__file__).resolve().parents[2] / name for name in ("gpu_ops", "sandbox")]
 POLL_S = 0.01
 
 
@@ -136,7 +138,7 @@ def _start(file: int, said: int, tensors: int, limits: Limits) -> subprocess.Pop
     environment = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
     try:
         return subprocess.Popen(
-            [sys.executable, *entry.arguments(limits, tensors)],
+            wrapped([sys.executable, *entry.arguments(limits, tensors)], PACKAGES),
             stdin=file,
             stdout=said,
             stderr=subprocess.DEVNULL,
@@ -161,12 +163,13 @@ def _parsed(text: bytes) -> dict[str, Any]:
 
 def _unsaid(code: int, limits: Limits) -> CheckpointRefused:
     """What it means that the process ended without a verdict."""
-    if -code in (signal.SIGXCPU, signal.SIGKILL):
+    ended_by = signal_of(code)
+    if ended_by in (signal.SIGXCPU, signal.SIGKILL):
         return LimitExceeded(
             f"reading takes more than {limits.cpu_s} s of computing, or more memory than there is"
         )
-    if code < 0:
-        return DamagedFile(f"reading the file ended by signal {signal.Signals(-code).name}")
+    if ended_by is not None:
+        return DamagedFile(f"reading the file ended by signal {signal.Signals(ended_by).name}")
     return SandboxUnavailable(f"the reading process ended with status {code} and said nothing")
 
 

@@ -8,10 +8,9 @@ from typing import Any
 from storage.batch_records import Batch
 from storage.batch_specs import BatchSpec
 from storage.dataset_specs import MOST_ITEMS
+from storage.decoders import decode_mask, decode_picture
 from storage.errors import InvalidInput
 from storage.library_records import Model
-from storage.masks import decode_mask
-from storage.pictures import decode_picture
 from storage.results import Results
 from storage.version import code_version
 from workers.datasets.card import About

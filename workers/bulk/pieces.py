@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from gpu_ops.picture import Picture, to_square
+from storage.decoders import decode_picture
 from storage.errors import EditqError, ObjectCorrupt, PictureTooLarge, Unavailable
-from storage.pictures import decode_picture
 from storage.results import Found, Results
 from storage.sources import Source
 from storage.stores import Objects

@@ -7,9 +7,9 @@ import numpy as np
 
 from gpu_ops.picture import Picture, to_square
 from storage.annotations import check_annotated
+from storage.decoders import decode_mask, decode_picture
 from storage.library_records import Model
-from storage.masks import check_mask, decode_mask
-from storage.pictures import decode_picture
+from storage.masks import check_mask
 from workers.attempt import Attempt
 
 

@@ -6,9 +6,10 @@ from typing import Any
 from gpu_ops.photo import Box, Edited, central_box, cut, paste_back, replaced_pixels
 from gpu_ops.picture import Picture
 from storage import inversion_specs as specs
+from storage.decoders import decode_picture
 from storage.inversion_specs import Photo
 from storage.photographs import check_box, original_of
-from storage.pictures import MAX_PIXELS, decode_picture
+from storage.pictures import MAX_PIXELS
 from storage.vector_specs import ApplyPoint
 from workers.attempt import Attempt
 from workers.recipes.outputs import Outputs

@@ -20,8 +20,8 @@ from gpu_ops.training.segmenter import folds, segmenter_for, train_segmenter
 from gpu_ops.training.tensors import network_state, restore_network
 from gpu_ops.uncertainty import picture_score, uncertainty
 from storage.annotations import default_min_piece_px, fitted, groups_of, parts_of, without_small_pieces
+from storage.decoders import decode_mask
 from storage.library_records import Kept, Model, Part
-from storage.masks import decode_mask
 from storage.training_specs import TrainSegmenterSpec
 from workers.attempt import Attempt, Saved
 from workers.recipe import Recipe

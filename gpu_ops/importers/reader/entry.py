@@ -1,7 +1,7 @@
 """The reading process: a file on standard input, the verdict on standard output, tensors on a descriptor.
 
 Started by gpu_ops/importers/sandbox.py with `python -I -S`, the descriptor's number and the limits as JSON.
-Uses the standard library alone. It gives up what it can (lockdown.py) before it looks at the first byte.
+Uses the standard library alone. It gives up what it can (sandbox/lockdown.py) before the first byte.
 """
 
 import json
@@ -16,10 +16,10 @@ if __name__ == "__main__":  # -I leaves even this file's own folder out of the p
     sys.path.append(str(Path(__file__).resolve().parents[3]))
 
 from gpu_ops.importers.limits import Limits
-from gpu_ops.importers.reader import lockdown
 from gpu_ops.importers.reader.recognise import read_contents
 from gpu_ops.importers.reader.write import write_contents
 from gpu_ops.importers.refusals import CheckpointRefused, DamagedFile, ForbiddenContent, LimitExceeded
+from sandbox import lockdown
 
 HEADER_BYTES = 64 << 20
 OWN_BYTES = 64 << 20  # what the interpreter takes itself

@@ -15,8 +15,8 @@ import torch
 import gpu_ops
 from gpu_ops.importers import sandbox
 from gpu_ops.importers.limits import Limits
-from gpu_ops.importers.reader import lockdown
 from gpu_ops.importers.refusals import BY_CODE, CheckpointRefused, DamagedFile, SandboxUnavailable
+from sandbox import bubblewrap, lockdown
 
 ROOT = Path(gpu_ops.__path__[0]).parent
 
@@ -27,7 +27,7 @@ def locked(code: str, *, before: str = "", network: bool = True) -> str:
 import sys
 sys.path.append({str(ROOT)!r})
 import os, socket, subprocess, ctypes, importlib
-from gpu_ops.importers.reader import lockdown
+from sandbox import bubblewrap, lockdown
 {before}
 isolated = lockdown.leave_network()
 lockdown.limit(512 << 20, 60, 1 << 16)
@@ -119,7 +119,7 @@ print(*sorted(names - set(sys.stdlib_module_names) - {{"__main__"}}))
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", script], capture_output=True, timeout=100, check=True
     )
-    assert done.stdout.split() == [b"gpu_ops"]
+    assert done.stdout.split() == [b"gpu_ops", b"sandbox"]
 
 
 def saved(folder: Path) -> Path:
@@ -127,6 +127,13 @@ def saved(folder: Path) -> Path:
     return folder / "a.pt"
 
 
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without bubblewrap, in which a script in another folder would not be there at all."""
+    monkeypatch.setattr(bubblewrap, "_program", lambda: None)
+
+
+@pytest.mark.usefixtures("bare")
 def test_the_process_gets_neither_environment_nor_descriptors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +182,7 @@ def test_what_the_process_says_is_not_believed_blindly(
         sandbox.read_checkpoint(saved(tmp_path))
 
 
+@pytest.mark.usefixtures("bare")
 @pytest.mark.parametrize(
     "metadata",
     [
@@ -207,6 +215,7 @@ def test_views_that_leave_their_numbers_are_refused(
         sandbox.read_checkpoint(saved(tmp_path))
 
 
+@pytest.mark.usefixtures("bare")
 def test_a_process_that_hangs_is_ended_with_all_that_it_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,6 +255,7 @@ def test_temporary_files_go_with_the_import(tmp_path: Path, monkeypatch: pytest.
     assert not list((tmp_path / "temporary").iterdir())
 
 
+@pytest.mark.usefixtures("bare")
 def test_an_interpreter_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = saved(tmp_path)
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
