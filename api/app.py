@@ -10,12 +10,12 @@ from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 from pydantic import ValidationError
 
-from api.auth import register_auth
+from api.auth import finish_auth, register_auth
 from api.batches import batches
 from api.body import discard_rest
 from api.deliveries import deliveries
 from api.error_catalogue import error_catalogue
-from api.errors import Problem, problem, register_errors
+from api.errors import Problem, problem, register_errors, responses
 from api.files import files
 from api.health import health
 from api.history import history
@@ -23,10 +23,12 @@ from api.images import images
 from api.job_actions import job_actions
 from api.job_filters import job_filters
 from api.jobs import jobs
+from api.keys import keys
 from api.log import register_log
 from api.models import models
 from api.queues import queues
 from api.results import results
+from api.scopes import scope_of
 from api.service import Service
 from api.slots import Slots
 from api.studio_pages import FRONT, send_page, studio_pages
@@ -44,9 +46,14 @@ DOCS = "/docs"
 NAME = re.compile(r"[A-Za-z0-9_.:@-]{1,200}")  # workers are called by host and process: pc:412:gpu
 RESOURCES = (
     *(images, files, models, vectors, jobs, job_actions, job_filters, history, deliveries, batches, results),
-    *(queues, workers, usage, error_catalogue, health),
+    *(keys, queues, workers, usage, error_catalogue, health),
 )
 WAITING_REQUESTS = 16  # gunicorn_conf.py sets it by the number of threads
+BEARER = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "An API key. The service of one machine, on loopback, takes requests without one.",
+}
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -69,7 +76,7 @@ def create_app(settings: Settings, stores: Stores, ring: Ring) -> OpenAPI:
             version=code_version(),
             description="High-precision semantic image editing, as a queue of jobs.",
         ),
-        security_schemes={},  # none yet; left out, it would be a null that OpenAPI forbids
+        security_schemes={"key": BEARER},
         doc_prefix=DOCS,
         validation_error_model=Problem,
         validation_error_callback=_invalid,
@@ -85,6 +92,7 @@ def create_app(settings: Settings, stores: Stores, ring: Ring) -> OpenAPI:
         app.register_api(resource)
     app.register_blueprint(studio_pages)
     _register_front(app)
+    finish_auth(app)
     app.after_request(_harden)
     app.after_request(discard_rest)
     return app
@@ -137,10 +145,20 @@ def _browses(request: Request) -> bool:
 
 
 def _document(app: OpenAPI) -> dict[str, Any]:
-    """OpenAPI 3.1, without the answer that the framework adds to routes which declare none of 422."""
+    """OpenAPI 3.1, without the answer that the framework adds to routes which declare none of 422, and with
+    what holds for all that ask for a key."""
     document = app.api_doc
-    for path in document["paths"].values():
-        for operation in path.values():
+    scopes = {
+        (re.sub(r"<([^>]+)>", r"{\1}", rule.rule), method.lower()): scope_of(rule.endpoint)
+        for rule in app.url_map.iter_rules()
+        for method in rule.methods or ()
+    }
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            scope = scopes[path, method]
+            operation["security"] = [] if scope is None else [{"key": [scope.value]}]
+            if scope is not None:
+                operation["responses"] |= {str(status): told for status, told in responses(401).items()}
             if "application/json" in operation["responses"].get("422", {}).get("content", {}):
                 del operation["responses"]["422"]
     return document

@@ -28,7 +28,9 @@ from storage.errors import (
     Forbidden,
     InternalError,
     InvalidInput,
+    KeyMissing,
     NotFound,
+    Unauthorised,
     Unavailable,
 )
 
@@ -119,6 +121,9 @@ def problem(error: EditqError) -> Response:
         request_id=g.get("request_id"),
     )
     answer = Response(document.model_dump_json(exclude_none=True), error.status, mimetype=PROBLEM_TYPE)
+    if isinstance(error, Unauthorised):
+        told = "" if isinstance(error, KeyMissing) else ', error="invalid_token"'
+        answer.headers["WWW-Authenticate"] = f'Bearer realm="editq"{told}'
     if error.retryable:
         answer.headers["Retry-After"] = str(RETRY_AFTER_S)
     return answer

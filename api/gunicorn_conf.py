@@ -6,8 +6,10 @@ WEB_CONCURRENCY (processes) and PORT are the platform's usual names; the command
 import os
 from typing import Any
 
+from api.doors import check_doors, check_keys
 from api.slots import REQUEST_THREADS, WAITING_THREADS, Slots, places_of
 from storage.settings import Settings
+from storage.stores import open_stores
 
 _settings = Settings()
 bind = f"{_settings.host}:{os.environ.get('PORT') or _settings.port}"
@@ -18,6 +20,12 @@ graceful_timeout = 10
 keepalive = 75  # longer than any client's pause between two looks, or it would meet a connection just closed
 control_socket_disable = True  # it would be one file for every service of this user
 proc_name = "editq-api"
+
+
+def when_ready(server: Any) -> None:
+    """Once the sockets are there and before anybody is answered. Raises NotOpened."""
+    check_doors(_settings, [listener.sock.getsockname() for listener in server.LISTENERS])
+    check_keys(_settings, open_stores(_settings).keys)
 
 
 def post_worker_init(worker: Any) -> None:

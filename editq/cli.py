@@ -21,6 +21,7 @@ from editq.cli_groups import EXITS, GroupedCommands
 from editq.cli_images import images
 from editq.cli_invert import invert, sample
 from editq.cli_jobs import jobs
+from editq.cli_keys import keys
 from editq.cli_learn import learn
 from editq.cli_models import models
 from editq.cli_operators import queues, usage, workers
@@ -111,6 +112,7 @@ for command in (
     images,
     invert,
     jobs,
+    keys,
     learn,
     models,
     queues,

@@ -6,7 +6,7 @@ GROUPS = {
     "Edit pictures": ("edit", "apply", "sweep", "learn", "invert", "sample", "batch"),
     "What the service holds": ("images", "files", "models", "vectors"),
     "Models and data sets": ("dataset", "train", "evaluate", "gallery"),
-    "Jobs and operation": ("jobs", "queues", "workers", "usage"),
+    "Jobs and operation": ("jobs", "queues", "workers", "usage", "keys"),
     "This machine": ("up", "demo", "doctor", "completion"),
 }
 EXITS = (

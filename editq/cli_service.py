@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -36,8 +37,11 @@ class Desk:
     """Where a command does its work. The service is looked for, and the embedded one started, when it is
     first needed: what is wrong with a command is said before that."""
 
-    def __init__(self, find: Callable[[], AbstractContextManager[Found]], *, as_json: bool) -> None:
+    def __init__(
+        self, find: Callable[[], AbstractContextManager[Found]], *, as_json: bool, key: str | None = None
+    ) -> None:
         self._find, self._open = find, contextlib.ExitStack()
+        self._key = key
         self.as_json = as_json
         self.console = console()
 
@@ -55,7 +59,7 @@ class Desk:
 
     @functools.cached_property
     def client(self) -> Client:
-        return self._open.enter_context(Client(self._found.address))
+        return self._open.enter_context(Client(self._found.address, key=self._key or self._found.key))
 
     def tick(self) -> None:
         """To be called now and then during longer work."""
@@ -98,11 +102,17 @@ def _at_a_desk(
         metavar="URL",
         help=f"Address of the service (or EDITQ_URL). {otherwise}",
     )
+    @click.option(
+        "--key-file",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        help="A file with the API key (or EDITQ_KEY holds the key itself).",
+    )
     @click.option("--json", "as_json", is_flag=True, help="Print the service's answer as JSON.")
     @functools.wraps(command)
-    def ask(url: str | None, as_json: bool, **arguments: Any) -> None:
+    def ask(url: str | None, key_file: Path | None, as_json: bool, **arguments: Any) -> None:
+        key = None if key_file is None else key_file.read_text().strip()
         try:
-            with Desk(lambda: find(url), as_json=as_json) as desk:
+            with Desk(lambda: find(url), as_json=as_json, key=key) as desk:
                 command(desk, **arguments)
         except httpx.InvalidURL as error:
             raise click.ClickException(f"{url}: {error}") from None

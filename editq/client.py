@@ -12,6 +12,7 @@ under the same Idempotency-Key, so that it never makes two jobs.
 
 import contextlib
 import ipaddress
+import os
 import random
 import time
 import uuid
@@ -25,6 +26,7 @@ import httpx
 from editq.client_batches import BatchCalls
 from editq.client_folder import FolderCalls
 from editq.client_jobs import JobCalls
+from editq.client_keys import KeyCalls
 from editq.client_pictures import PictureCalls
 from editq.client_vectors import VectorCalls
 from editq.problems import check, plain_errors
@@ -35,7 +37,7 @@ _PAGE = 100  # items that a list gives at once, at most
 _PAUSE_S, _LONGEST_PAUSE_S = 0.25, 5.0  # between two tries of one request
 
 
-class Client(JobCalls, VectorCalls, FolderCalls, BatchCalls, PictureCalls):
+class Client(JobCalls, VectorCalls, FolderCalls, BatchCalls, PictureCalls, KeyCalls):
     """Every method may raise EditqError. Safe to share between threads."""
 
     def __init__(
@@ -44,9 +46,11 @@ class Client(JobCalls, VectorCalls, FolderCalls, BatchCalls, PictureCalls):
         *,
         timeout_s: float = 30.0,
         retry_s: float = 30.0,
+        key: str | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        """`retry_s`: for how long a submit is tried again where the service is away or too busy."""
+        """`key`: the API key, by default EDITQ_KEY of the environment; services on loopback may want none.
+        `retry_s`: for how long a submit is tried again where the service is away or too busy."""
         self.address = address.rstrip("/")
         self._retry_s = retry_s
         self._http = httpx.Client(
@@ -54,7 +58,7 @@ class Client(JobCalls, VectorCalls, FolderCalls, BatchCalls, PictureCalls):
             timeout=timeout_s,
             transport=transport,
             trust_env=not _is_loopback(self.address),  # a proxy cannot reach this machine's loopback
-            headers={"Accept": "application/json"},
+            headers={"Accept": "application/json", **bearer(key or os.environ.get("EDITQ_KEY"))},
         )
 
     def __enter__(self) -> Self:
@@ -152,6 +156,11 @@ class Client(JobCalls, VectorCalls, FolderCalls, BatchCalls, PictureCalls):
             answer = self._http.request(method, path, **arguments)
         check(answer)
         return answer
+
+
+def bearer(key: str | None) -> dict[str, str]:
+    """The header that carries a key."""
+    return {"Authorization": f"Bearer {key.strip()}"} if key else {}
 
 
 def _is_loopback(address: str) -> bool:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from editq import embedded, report
+from editq.cli_start import key_for
 from editq.client import JSON, Client
 from editq.folder import AlreadyRunning, DataFolder
 from editq.live import half_blocks, watch
@@ -47,7 +48,7 @@ def demo(picture: Path, out: Path, model: str, inversion_steps: int, steps: int)
     """
     console = Console(highlight=False)
     try:
-        with _service(console) as (address, tick), Client(address) as client:
+        with _service(console) as (address, tick), Client(address, key=key_for(None)) as client:
             edited = Demo(client, console, tick, model, inversion_steps, steps).edit(picture)
             sheet, summary, figures = report.write(out, edited)
             (out / "mask.png").write_bytes(edited.outputs["mask.png"])

@@ -20,6 +20,7 @@ from typing import Any, Literal
 import httpx
 
 from editq import valkey
+from editq.client import bearer
 from editq.folder import DataFolder
 
 JSON = dict[str, Any]
@@ -52,7 +53,8 @@ def examine(url: str | None, environ: Mapping[str, str] = os.environ) -> Iterato
     address = url or (running if isinstance(running, str) else None)
     yield python()
     yield from packages()
-    yield from service(address)
+    named = environ.get("EDITQ_KEY") or None
+    yield from service(address, named if url else folder.key() or named)
     if url is None:
         yield disk(folder.path)
         yield port(environ, running=running is not None)
@@ -116,7 +118,7 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in found[0].split(".")) if found else ()
 
 
-def service(address: str | None) -> Iterator[Finding]:
+def service(address: str | None, key: str | None = None) -> Iterator[Finding]:
     """Whether it answers, and what it says that it lacks."""
     if address is None:
         yield Finding(
@@ -125,10 +127,16 @@ def service(address: str | None) -> Iterator[Finding]:
         return
     mend = "look whether it runs there, and at its logs"
     try:
-        with httpx.Client(base_url=address, timeout=10.0, trust_env=False) as http:
+        headers = bearer(key)
+        with httpx.Client(base_url=address, timeout=10.0, trust_env=False, headers=headers) as http:
             alive = http.get("/livez").json()["status"] == "alive"
             told = http.get("/readyz").json()
-            workers = http.get("/v1/workers").json()["items"]
+            seen = http.get("/v1/workers")
+            if seen.status_code in (401, 403):
+                yield Finding("service", "warning", f"{_host(address)} asks for a key: {seen.json()['code']}",
+                              "set EDITQ_KEY to a key that holds")  # fmt: skip
+                return
+            workers = seen.json()["items"]
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
         yield Finding("service", "failed", f"{_host(address)} does not answer as editq does "
                       f"({type(error).__name__})", mend)  # fmt: skip

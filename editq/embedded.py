@@ -18,9 +18,11 @@ from dataclasses import dataclass, field
 import httpx
 
 from editq import ports, valkey
-from editq.folder import DataFolder
+from editq.client import bearer
+from editq.folder import KEY_FILE, DataFolder
 from editq.processes import Child, Interrupted, Signals, spawn, stop
-from storage.records import CPU_QUEUE, GPU_QUEUE
+from storage.addresses import is_loopback
+from storage.records import CPU_QUEUE, GPU_QUEUE, LOCAL_TENANT
 
 _LOOPBACK, _LOOPBACK_NETWORK = "127.0.0.1", "127.0.0.0/8"
 _API_PORT = 8000
@@ -144,22 +146,39 @@ def _listener(service: Service) -> Iterator[int]:
         if port != wished:
             service.say(f"port {wished} is taken: using {port}")
         service.env["EDITQ_PORT"] = str(port)
-        service.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        service.address = _address(host, port)
         yield listener.fileno()
+
+
+def _address(host: str, port: int) -> str:
+    """Where this machine itself reaches it."""
+    host = {"0.0.0.0": _LOOPBACK, "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _start_all(service: Service, api_fd: int) -> None:
     if "EDITQ_REDIS_URL" not in service.env:
         _start_valkey(service)
     service.run_once("release", (*_PYTHON, "workers.release"))
+    _ensure_key(service)
     service.start("api", (*_PYTHON, *_API.split(), "--bind", f"fd://{api_fd}"), fds=(api_fd,))
     for queue in (GPU_QUEUE, CPU_QUEUE):
         service.start(queue, (*_PYTHON, *_WORKER.split(), "-Q", queue, "--hostname", f"{queue}@%h"))
-    with httpx.Client(base_url=service.address, timeout=5.0, trust_env=False) as http:
+    headers = bearer(service.folder.key())
+    with httpx.Client(base_url=service.address, timeout=5.0, trust_env=False, headers=headers) as http:
         service.await_("api", lambda: _is_ready(http), problem=lambda: _unready(http))
         service.await_(GPU_QUEUE, lambda: _gpu_present(http), problem=lambda: "the GPU worker is not there")
     service.ready = True
     service.announce()
+
+
+def _ensure_key(service: Service) -> None:
+    """Where the service asks for keys, commands of this folder's owner find one there."""
+    required = service.env.get("EDITQ_KEYS_REQUIRED", "").lower() in ("1", "true", "yes", "on")
+    if (required or not is_loopback(service.env["EDITQ_HOST"])) and service.folder.key() is None:
+        create = ("create", "--tenant", LOCAL_TENANT, "--scope", "admin", "--name", "this data folder")
+        to = ("--to", str(service.folder.path / KEY_FILE))
+        service.run_once("key", (*_PYTHON, "workers.keys", *create, *to))
 
 
 def _start_valkey(service: Service) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 
 from editq.processes import end_leftover, started_at
 
+KEY_FILE = "key"
+
 
 class AlreadyRunning(Exception):
     """Another process has this folder's service."""
@@ -104,6 +106,13 @@ class DataFolder:
                 file.write("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode() + "\n")
             draft.replace(path)
         return path.read_text().strip()
+
+    def key(self) -> str | None:
+        """The API key of this folder's own service, where that asks for keys."""
+        try:
+            return (self.path / KEY_FILE).read_text().strip() or None
+        except OSError:
+            return None
 
     def read(self) -> dict[str, Any]:
         """The state file; empty where there is none, or none that can be read."""

@@ -56,6 +56,25 @@ def models_table(models: Iterable[JSON]) -> Table:
     return table
 
 
+def keys_table(keys: Iterable[JSON], now: datetime | None = None) -> Table:
+    table = _table("id", "begins with", "scope", "name", "state", "made", "last used")
+    now = now or _now()
+    for key in keys:
+        used = "never" if key["last_used_at"] is None else _ago(key["last_used_at"], now)
+        row = (key["id"], f"editq_{key['prefix']}_…", key["scope"], key["name"], _key_state(key, now))
+        table.add_row(*map(escape, row), _ago(key["created_at"], now), used)
+    return table
+
+
+def _key_state(key: JSON, now: datetime) -> str:
+    if key["revoked_at"] is not None:
+        return "revoked"
+    if key["expires_at"] is None:
+        return "holds"
+    expires = datetime.fromisoformat(key["expires_at"])
+    return "expired" if expires <= now else f"holds until {expires:%Y-%m-%d %H:%M} UTC"
+
+
 def model_table(model: JSON) -> Table:
     """One model, a line for each thing that there is to say of it."""
     return _lines_table(_model_lines(model))

@@ -1,4 +1,5 @@
-"""Where a webhook may go: not into the network that this service itself is in, unless that is allowed."""
+"""Addresses: what is this machine, and where a webhook may go (not into this service's own network, unless
+that is allowed)."""
 
 import ipaddress
 import socket
@@ -7,6 +8,14 @@ from collections.abc import Iterable
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine is reached there: an address, in brackets or not, or localhost."""
+    try:
+        return _meant(ipaddress.ip_address(host.strip("[]"))).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def networks_of(names: Iterable[str]) -> tuple[Network, ...]:

@@ -41,9 +41,10 @@ TAIL = """
 | `WEB_CONCURRENCY` | `web` | processes of gunicorn; 2 |
 | `PORT` | `web` | stands before `EDITQ_PORT`, as platforms set it |
 | `EDITQ_URL` | `editq`, `Client` | the service to talk to; default: the one that runs on this machine |
+| `EDITQ_KEY` | `editq`, `Client` | the API key to send |
 | `EDITQ_TORCH_INDEX` | `make install` | the package index to take torch from |
 """
-READ_ELSEWHERE = ("EDITQ_URL", "EDITQ_TORCH_INDEX")
+READ_ELSEWHERE = ("EDITQ_URL", "EDITQ_KEY", "EDITQ_TORCH_INDEX")
 
 
 def unknown(environ: Mapping[str, str]) -> list[str]:

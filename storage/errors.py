@@ -20,7 +20,14 @@
     │   ├── UnknownPart           unknown_part        422
     │   ├── AmountUnreachable     amount_unreachable  422    no strength of a vector changes so much
     │   └── KeyReused             idempotency_key_reused 422    the same key came with another body
+    ├── Unauthorised              unauthorised        401  no   who asks is not known
+    │   ├── KeyMissing            key_missing         401
+    │   ├── KeyMalformed          key_malformed       401       not of the shape of a key
+    │   ├── KeyUnknown            key_unknown         401
+    │   ├── KeyExpired            key_expired         401
+    │   └── KeyRevoked            key_revoked         401
     ├── Forbidden                 forbidden           403  no   this origin or host may not
+    │   └── ScopeMissing          scope_missing       403       the key may not do this
     ├── NotFound                  not_found           404  no   ... or it belongs to somebody else
     │   ├── ImageNotFound         image_not_found     404
     │   ├── FileNotFound          file_not_found      404
@@ -28,6 +35,7 @@
     │   ├── VectorNotFound        vector_not_found    404
     │   ├── JobNotFound           job_not_found       404
     │   ├── BatchNotFound         batch_not_found     404
+    │   ├── ApiKeyNotFound        api_key_not_found   404
     │   └── OutputNotFound        output_not_found    404
     ├── Conflict                  conflict            409  no   the thing's state forbids it
     │   ├── JobEnded              job_ended           409
@@ -159,8 +167,38 @@ class KeyReused(InvalidInput):
     code = "idempotency_key_reused"
 
 
+class Unauthorised(EditqError):
+    code, status = "unauthorised", 401
+
+
+class KeyMissing(Unauthorised):
+    code = "key_missing"
+
+
+class KeyMalformed(Unauthorised):
+    code = "key_malformed"
+
+
+class KeyUnknown(Unauthorised):
+    code = "key_unknown"
+
+
+class KeyExpired(Unauthorised):
+    code = "key_expired"
+
+
+class KeyRevoked(Unauthorised):
+    code = "key_revoked"
+
+
 class Forbidden(EditqError):
     code, status = "forbidden", 403
+
+
+class ScopeMissing(Forbidden):
+    """The API key may not do this: its scope is less than the route's."""
+
+    code = "scope_missing"
 
 
 class NotFound(EditqError):
@@ -189,6 +227,10 @@ class JobNotFound(NotFound):
 
 class BatchNotFound(NotFound):
     code = "batch_not_found"
+
+
+class ApiKeyNotFound(NotFound):
+    code = "api_key_not_found"
 
 
 class OutputNotFound(NotFound):

@@ -30,4 +30,5 @@ FILES = Table(
     UniqueConstraint("tenant_id", "sha256"),
     Index("ix_files_tenant_id_created_at_id", "tenant_id", "created_at", "id"),
     Index("ix_files_key", "key"),
+    Index("ix_files_tenant_id_byte_size", "tenant_id", "byte_size"),
 )

@@ -204,6 +204,7 @@ class MemoryLocks:
 
 def memory_stores() -> Stores:
     from storage.memory_batches import MemoryBatches
+    from storage.memory_keys import MemoryKeys
     from storage.memory_outbox import MemoryOutbox
     from storage.memory_retention import MemoryRetention  # imports this module
 
@@ -220,4 +221,5 @@ def memory_stores() -> Stores:
         MemoryRetention(jobs, library, batches),
         batches,
         Sources(functools.cache(lambda _tenant_id: MemorySource()), {}),
+        MemoryKeys(),
     )

@@ -6,12 +6,21 @@ An empty variable counts as one that is not set. Only EDITQ_ variables are read,
 
 import base64
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, field_validator
+from pydantic import (
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from storage.addresses import networks_of
+from storage.addresses import is_loopback, networks_of
+from storage.records import LOCAL_TENANT
 from storage.sources import BucketSettings
 
 
@@ -62,6 +71,15 @@ class Settings(BaseSettings):
     )
 
     host: str = Field(default="127.0.0.1", description="Address that the API listens on.")
+    keys_required: bool = Field(
+        default_factory=lambda data: not is_loopback(data["host"]),
+        description="Whether every request needs an API key. Without keys only loopback is answered. "
+        "Default: where HOST is another address.",
+    )
+    operators: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(LOCAL_TENANT,),
+        description="Tenants whose admin keys may pause queues and drain workers, separated by commas.",
+    )
     port: int = Field(default=8000, ge=0, le=65535, description="Port that the API listens on.")
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=("127.0.0.1", "localhost", "[::1]"),
@@ -178,7 +196,7 @@ class Settings(BaseSettings):
     def objects_dir(self) -> Path:
         return self.data_dir / "objects"
 
-    @field_validator("allowed_hosts", "webhook_networks", mode="before")
+    @field_validator("allowed_hosts", "operators", "webhook_networks", mode="before")
     @classmethod
     def _comma_separated(cls, value: Any) -> Any:
         return (
@@ -186,6 +204,12 @@ class Settings(BaseSettings):
             if isinstance(value, str)
             else value
         )
+
+    @model_validator(mode="after")
+    def _never_open(self) -> Self:
+        if not self.keys_required and not is_loopback(self.host):
+            raise ValueError(f"keys_required must be true where host is {self.host}: it is open to others")
+        return self
 
     @field_validator("webhook_networks")
     @classmethod

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from storage.access import Keys as Keys
 from storage.batch_stores import Batches as Batches
 from storage.holdings import Library as Library
 from storage.library_records import NOTHING_KEPT, Kept
@@ -233,6 +234,7 @@ class Stores:
     retention: Retention
     batches: Batches
     sources: Sources
+    keys: Keys
 
 
 def open_stores(settings: "Settings") -> Stores:
@@ -243,6 +245,7 @@ def open_stores(settings: "Settings") -> Stores:
     from storage.batches import SqlBatches
     from storage.database import Database
     from storage.jobs import SqlJobs
+    from storage.keys import SqlKeys
     from storage.library import SqlLibrary
     from storage.locks import SqlLocks
     from storage.outbox import SqlOutbox
@@ -261,6 +264,7 @@ def open_stores(settings: "Settings") -> Stores:
         SqlRetention(database),
         SqlBatches(database, jobs),
         open_sources(settings),
+        SqlKeys(database),
     )
 
 

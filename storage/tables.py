@@ -112,6 +112,7 @@ JOBS = Table(
         CheckConstraint(f"outputs_expired_at IS NULL OR status IN {ENDED}", name="only_ended_expire"),
     ),
     Column("batch_id", String(32)),  # since 0005; no foreign key, which SQLite adds to no table that is there
+    Column("outputs_bytes", BigInteger, nullable=False, server_default=text("0")),  # since 0006
     Column("claimed_at", Double),  # since 0007, as the next two; NULL too where an older worker has claimed
     Column("gpu_s", Double, nullable=False, server_default=text("0")),
     Column("trace", String(64)),
@@ -136,6 +137,7 @@ JOBS = Table(
     partial_index("ix_jobs_start_by", "start_by", where="status = 'queued' AND start_by IS NOT NULL"),
     partial_index("ix_jobs_finish_by", "finish_by", where="ended_at IS NULL AND finish_by IS NOT NULL"),
     partial_index("ix_jobs_batch_id", "batch_id", "status", where="batch_id IS NOT NULL"),
+    partial_index("ix_jobs_outputs_bytes", "tenant_id", "outputs_bytes", where="outputs_bytes > 0"),
 )
 
 EVENTS = Table(
@@ -240,6 +242,7 @@ IMAGES = Table(
     CheckConstraint("width_px > 0 AND height_px > 0 AND byte_size >= 0", name="sizes"),
     Index("ix_images_tenant_id_created_at_id", "tenant_id", "created_at", "id"),
     Index("ix_images_key", "key"),
+    Index("ix_images_tenant_id_byte_size", "tenant_id", "byte_size"),
 )
 
 MODELS = Table(

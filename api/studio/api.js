@@ -1,5 +1,6 @@
 // The service, asked. What it refuses comes as a Refusal in words; while it is away, requests wait for it.
 
+import { ask as fetchWithKey } from "./key.js";
 import { set, state } from "./store.js";
 
 const ADVICE = {
@@ -41,7 +42,7 @@ async function ask(path, request, patient) {
   for (;;) {
     let answer;
     try {
-      answer = await fetch(path, request);
+      answer = await fetchWithKey(path, request);
     } catch (error) {
       if (error.name === "AbortError") throw error;
       lost();

@@ -1,6 +1,7 @@
 // Two pictures compared: side by side under a divider that is dragged, in turn, or as their difference.
 
 import { button, el } from "./dom.js";
+import { show } from "./key.js";
 
 const BLINK_MS = 600;
 const GAIN = 4;
@@ -10,7 +11,7 @@ export const loaded = (url) =>
     const image = new Image();
     image.onload = () => resolve(image);
     image.onerror = () => reject(new Error("The picture could not be loaded."));
-    image.src = url;
+    show(image, url);
   });
 
 export class Compare {

@@ -1,5 +1,7 @@
 // Elements made by name. Text is always text: nothing from outside is parsed as HTML.
 
+import { show } from "./key.js";
+
 /** el("button", { class: "primary", onclick }, "Edit"): an element with properties, listeners and children. */
 export function el(name, given = {}, ...children) {
   const made = document.createElement(name);
@@ -8,6 +10,7 @@ export function el(name, given = {}, ...children) {
     if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
     else if (key === "class") made.className = value;
     else if (key === "text") made.textContent = value;
+    else if (name === "img" && key === "src") show(made, value);
     else if (key in made && typeof value !== "string" && !key.startsWith("aria")) made[key] = value;
     else made.setAttribute(key, value === true ? "" : value);
   }

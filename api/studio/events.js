@@ -1,6 +1,7 @@
 // One job, followed to its end: by its events as they happen, and by looking where those cannot be had.
 
 import { ended, get, lost, Refusal } from "./api.js";
+import { Stream } from "./stream.js";
 
 const STATES = ["queued", "running", "cancel_requested", "stop_requested", "succeeded", "failed", "canceled"];
 const LOOK_MS = 1000;
@@ -53,8 +54,7 @@ export function follow(id, onchange) {
   });
   let looked = Date.now();
   const timer = setInterval(() => {
-    const closed = stream.readyState === EventSource.CLOSED;
-    if (!closed && Date.now() - looked < LOOK_ANYWAY_MS) return;
+    if (!stream.closed && Date.now() - looked < LOOK_ANYWAY_MS) return;
     looked = Date.now();
     look();
   }, LOOK_MS);
@@ -66,17 +66,14 @@ export function follow(id, onchange) {
   return { done, leave };
 }
 
-/** The stream. The browser comes back to it by itself, with Last-Event-ID; refused, it stays closed. */
 function open(id, onstate, onprogress) {
-  const stream = new EventSource(`/v1/jobs/${id}/events`);
-  for (const name of STATES) stream.addEventListener(name, onstate);
-  for (const name of ["progress", "phase"]) {
-    stream.addEventListener(name, (event) => onprogress(JSON.parse(event.data)));
-  }
-  stream.addEventListener("error", () => {
-    if (stream.readyState === EventSource.CONNECTING) checkAlive();
+  return new Stream(`/v1/jobs/${id}/events`, {
+    onevent: (type, data) => {
+      if (STATES.includes(type)) onstate();
+      else if (["progress", "phase"].includes(type)) onprogress(data);
+    },
+    onlost: checkAlive,
   });
-  return stream;
 }
 
 const checkAlive = () => fetch("/livez", { cache: "no-store" }).catch(() => lost());

@@ -4,6 +4,7 @@ import { inFigures, rangeOf, recommended } from "./amounts.js";
 import { get } from "./api.js";
 import { Applying } from "./applying.js";
 import { button, calmly, el, say } from "./dom.js";
+import { show } from "./key.js";
 import { shortcuts } from "./keys.js";
 import { RunPanel } from "./run_panel.js";
 import { drawSample, openSource } from "./sources.js";
@@ -144,8 +145,8 @@ export class VectorsView {
   }
 
   show({ picture, mask, job, exact }) {
-    this.picture.src = picture;
-    this.mask.src = mask;
+    show(this.picture, picture);
+    show(this.mask, mask);
     this.now = { picture, mask };
     this.picture.dataset.exact = String(exact);
     this.exact = job;
@@ -156,8 +157,8 @@ export class VectorsView {
 
   hold(original) {
     if (!state.source || !this.now) return;
-    this.picture.src = original ? state.source.picture : this.now.picture;
-    this.mask.src = original ? state.source.mask : this.now.mask;
+    show(this.picture, original ? state.source.picture : this.now.picture);
+    show(this.mask, original ? state.source.mask : this.now.mask);
   }
 
   /** Another picture: the sliders stay as they are, and work on it. */

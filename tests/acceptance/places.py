@@ -64,7 +64,7 @@ class Place:
     def client(self) -> Client:
         address = self.folder.running_address()
         assert address is not None
-        return Client(address)
+        return Client(address, key=self.folder.key())
 
     def answers(self) -> bool:
         address = self.folder.read().get("address")

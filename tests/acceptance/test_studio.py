@@ -161,3 +161,40 @@ def test_nothing_is_cut_off_on_small_and_large_screens(page: Any, width: int, he
     for view in ("Edit", "Vectors", "Jobs", "Batches"):
         page.click(f"nav >> text={view}")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_key_is_entered_once_and_pictures_events_and_downloads_come_with_it(
+    browser: Any, place: Place
+) -> None:
+    process = place.start(EDITQ_THREADS="1", EDITQ_KEYS_REQUIRED="true")
+    place.until_ready(process)
+    key = place.folder.key()
+    assert key is not None
+    asked: list[str] = []
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.set_default_timeout(LONG_MS)
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{place.folder.running_address()}/studio")
+    page.fill("#key", "swordfish")
+    page.click("#key-dialog >> text=Use it")
+    page.wait_for_selector("#key-dialog >> text=This is no API key")
+    page.fill("#key", key)
+    page.click("#key-dialog >> text=Use it")
+    page.wait_for_selector("#key-dialog", state="detached")
+
+    draw(page, 7)
+    page.click("nav >> text=Jobs")
+    page.wait_for_selector(".status.succeeded")
+    until(lambda: page.evaluate("document.querySelector('img.thumb')?.naturalWidth") > 0)
+    assert page.get_attribute("img.thumb", "src").startswith("blob:")
+    page.click("nav >> text=Vectors")
+    until(lambda: page.evaluate("document.querySelector('.card img')?.naturalWidth") > 0)
+
+    assert any(url.endswith("/events") for url in asked)
+    assert not any("editq_" in url or key[-20:] in url for url in asked)
+    page.reload()
+    page.wait_for_selector("#forget-key")
+    assert page.locator("#key-dialog").count() == 0
+    page.click("#forget-key")
+    page.wait_for_selector("#key-dialog")
+    finish(process, signal.SIGTERM)

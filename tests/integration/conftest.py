@@ -11,6 +11,7 @@ from servers import S3Server
 from sqlalchemy import text
 from store_records import Records, memory_records, sql_records
 
+from storage.access import Keys
 from storage.batch_stores import Batches
 from storage.database import Database
 from storage.memory import MemoryObjects, MemoryProgressBoard
@@ -25,6 +26,7 @@ TABLES = (
     *("chunks", "batches", "events", "deliveries", "idempotency_keys", "jobs", "turns", "pauses", "drains"),
     "usage",
     *("marks", "images", "files", "models", "locks"),
+    *("api_keys", "tenant_limits"),
     *("vectors", "vector_objects", "inversions", "inversion_objects"),
 )
 
@@ -86,6 +88,11 @@ def records(request: pytest.FixtureRequest) -> Iterator[Records]:
 @pytest.fixture
 def jobs(records: Records) -> Jobs:
     return records.jobs
+
+
+@pytest.fixture
+def keys(records: Records) -> Keys:
+    return records.keys
 
 
 @pytest.fixture

@@ -2,15 +2,18 @@
 
 from dataclasses import dataclass
 
+from storage.access import Keys
 from storage.batch_stores import Batches
 from storage.batches import SqlBatches
 from storage.database import Database
 from storage.jobs import SqlJobs
+from storage.keys import SqlKeys
 from storage.library import SqlLibrary
 from storage.locks import SqlLocks
 from storage.memory import MemoryLibrary, MemoryLocks
 from storage.memory_batches import MemoryBatches
 from storage.memory_jobs import MemoryJobs
+from storage.memory_keys import MemoryKeys
 from storage.memory_outbox import MemoryOutbox
 from storage.memory_retention import MemoryRetention
 from storage.outbox import SqlOutbox
@@ -30,6 +33,7 @@ class Records:
     outbox: Outbox
     retention: Retention
     batches: Batches
+    keys: Keys
 
 
 def memory_records() -> Records:
@@ -37,7 +41,7 @@ def memory_records() -> Records:
     library = MemoryLibrary(jobs)
     batches = MemoryBatches(jobs)
     outbox, retention = MemoryOutbox(jobs), MemoryRetention(jobs, library, batches)
-    return Records(None, jobs, library, MemoryLocks(), outbox, retention, batches)
+    return Records(None, jobs, library, MemoryLocks(), outbox, retention, batches, MemoryKeys())
 
 
 def sql_records(database: Database) -> Records:
@@ -50,4 +54,5 @@ def sql_records(database: Database) -> Records:
         SqlOutbox(database),
         SqlRetention(database),
         SqlBatches(database, jobs),
+        SqlKeys(database),
     )

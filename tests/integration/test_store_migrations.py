@@ -9,7 +9,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 
-import storage.library_tables  # noqa: F401  its tables are in METADATA too
+import storage.access_tables
+import storage.library_tables  # noqa: F401  their tables are in METADATA too
 from storage.database import Database
 from storage.errors import EditqError
 from storage.file_tables import FILES
@@ -119,3 +120,24 @@ def test_many_may_migrate_at_once(empty_url: str) -> None:
         thread.join()
     assert errors == []
     assert SqlJobs(Database(empty_url)).eligible("gpu") == 0
+
+
+def test_sizes_of_outputs_that_were_there_are_summed(empty_url: str) -> None:
+    migrate(empty_url, "0005")
+    database = Database(empty_url)
+    one = '{"a": {"key": "k", "sha256": "s", "byte_size": 3}, "b": {"key": "l", "byte_size": 5000000000}}'
+    columns = "id, tenant_id, kind, queue, spec, status, attempt, not_before, created_at, updated_at"
+    columns += ", started_at, ended_at, outputs, result"
+    added = f"INSERT INTO jobs ({columns}) VALUES "
+    ended = "'edit', 'gpu', '{}', 'succeeded', 1, 0, 0, 0, 0, 1"
+    queued = "('queued', 't', 'edit', 'gpu', '{}', 'queued', 0, 0, 0, 0, NULL, NULL, NULL, NULL)"
+    with database.write() as connection:
+        for job_id, outputs in (("one", one), ("none", "{}")):
+            row = f"('{job_id}', 't', {ended}, :outputs, '{{}}')"
+            connection.execute(text(added + row), {"outputs": outputs})
+        connection.execute(text(added + queued))
+    migrate(empty_url)
+    with database.read() as connection:
+        rows = connection.execute(text("SELECT id, outputs_bytes FROM jobs ORDER BY id")).all()
+    assert [tuple(row) for row in rows] == [("none", 0), ("one", 5_000_000_003), ("queued", 0)]
+    database.close()

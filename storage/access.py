@@ -1,0 +1,40 @@
+"""Who may do what, and how much of it: protocols of storage/stores.py."""
+
+from typing import Protocol
+
+from storage.key_records import ApiKey, NewSecret, Scope, Stored
+from storage.records import Page
+
+
+class Keys(Protocol):
+    """API keys. Secrets are given out once, when they are made; what is kept is their SHA-256."""
+
+    def create(
+        self, tenant_id: str, name: str, scope: Scope, *, lasts_s: float | None = None
+    ) -> tuple[ApiKey, NewSecret]:
+        """`lasts_s`: for how long, None: until it is revoked. Raises InvalidInput for a tenant's name that
+        cannot be one."""
+
+    def stored(self, prefix: str) -> Stored | None:
+        """What is kept under this prefix, for `check` in storage/key_records.py to judge."""
+
+    def used(self, key: ApiKey) -> None:
+        """It was used now. Written only where that is news of USED_EVERY_S."""
+
+    def list(
+        self, tenant_id: str, *, prefix: str = "", limit: int = 50, cursor: str | None = None
+    ) -> Page[ApiKey]:
+        """Newest first, those gone too; `prefix`: what theirs begin with."""
+
+    def get(self, tenant_id: str, key_id: str) -> ApiKey:
+        """Raises ApiKeyNotFound, also for another tenant's key."""
+
+    def rotate(self, tenant_id: str, key_id: str, *, grace_s: float) -> tuple[ApiKey, NewSecret]:
+        """A new key of the same name, scope and length of life; the old one holds for grace_s more.
+        Raises ApiKeyNotFound, Conflict for one that no longer holds."""
+
+    def revoke(self, tenant_id: str, key_id: str) -> ApiKey:
+        """From now on; a second time changes nothing. Raises ApiKeyNotFound."""
+
+    def any(self) -> bool:
+        """Whether there is a key that holds, of any tenant."""
