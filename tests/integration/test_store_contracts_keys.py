@@ -39,7 +39,7 @@ def test_a_key_is_known_by_its_whole_secret_alone(keys: Keys) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "editq_", "x", "editq_abc_def", "editq_" + "a" * 12 + "_" + "b" * 42, "é" * 61]
+    "text", ["", "editq_", "swordfish", "editq_abc_def", "editq_" + "a" * 12 + "_" + "b" * 42, "é" * 61]
 )
 def test_what_is_of_another_shape_is_no_key_and_is_not_repeated(text: str) -> None:
     with pytest.raises(KeyMalformed) as caught:
