@@ -14,16 +14,18 @@ from pathlib import Path
 
 import click
 
+from storage.access import Keys
+from storage.database import Database
 from storage.errors import EditqError
 from storage.key_records import Scope
+from storage.keys import SqlKeys
 from storage.settings import Settings
-from storage.stores import Keys, open_stores
 
 tenant = click.option("--tenant", metavar="NAME", required=True, help="Whose keys.")
 
 
 def opened() -> Keys:
-    return open_stores(Settings()).keys
+    return SqlKeys(Database(Settings().database_url))
 
 
 @click.group(help=__doc__.split("\n\n")[0] if __doc__ else None)
