@@ -3,7 +3,7 @@
     python -m gpu_ops.training.domain cars|faces OUT [--until STAGE] [--kimg THOUSANDS] [--ranks N]
 
 Stages, each skipped where its output exists in OUT: data, judge, perceptual, (identity, smile: of faces),
-generator, annotated, segmenter, bundle, (encoder: of faces). Several hours on two cores, nearly all of them
+generator, annotated, segmenter, bundle, encoder. Several hours on two cores, nearly all of them
 the generator's; it may be ended and started again at any time. The figures of a model are
 `python -m gpu_ops.training.evaluate`.
 """
@@ -76,7 +76,7 @@ class Making:
     def stages(self) -> dict[str, tuple[Path, Callable[[], None]]]:
         """Each stage's output and what makes it, in order."""
         readers = {role: self._reader(role) for role in READERS if role in self.domain.roles}
-        stages: dict[str, tuple[Path, Callable[[], None]]] = {
+        return {
             "data": (self.out / "held-out" / "scenes.jsonl", self.data),
             "judge": (self.file("judge"), self.judge),
             "perceptual": (self.file("perceptual"), self.perceptual),
@@ -85,10 +85,8 @@ class Making:
             "annotated": (self.out / "annotated.safetensors", self.annotated),
             "segmenter": (self.file("segmenter"), self.segmenter),
             "bundle": (self.folder / DESCRIPTION, self.bundle),
+            ENCODER: (self.folder / self.domain.files[ENCODER], self.encoder),
         }
-        if ENCODER in self.domain.roles:
-            stages[ENCODER] = (self.folder / self.domain.files[ENCODER], self.encoder)
-        return stages
 
     def file(self, role: str) -> Path:
         return self.out / self.domain.files[role]

@@ -12,7 +12,7 @@ from gpu_ops.training.annotate import choose
 SceneLabels = dict[str, Any]
 ANNOTATED = 16
 
-ROLES = ("generator", "segmenter", "perceptual", "judge")
+ROLES = ("generator", "segmenter", "perceptual", "judge", "encoder")
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ DOMAINS = {
         held_out_pictures=2_000,
         kimg=900,
         per_identity=10,
-        roles=(*ROLES, "identity", "smile", "encoder"),
+        roles=(*ROLES, "identity", "smile"),
         options=("--no-noise", "--lr", "0.0015", "--discriminator-lr", "0.003"),
     ),
 }

@@ -50,9 +50,9 @@ def test_cars_to_annotate_are_of_the_body_types_in_turn() -> None:
 
 def test_stages_end_in_a_bundle_of_all_roles() -> None:
     cars, people = (list(Making(DOMAINS[name], Path("out"), 1, 1).stages()) for name in ("cars", "faces"))
-    assert cars == ["data", "judge", "perceptual", "generator", "annotated", "segmenter", "bundle"]
-    assert people == [*cars[:3], "identity", "smile", *cars[3:], "encoder"]
-    assert set(DOMAINS["faces"].files) - set(DOMAINS["cars"].files) == {"identity", "smile", "encoder"}
+    assert cars == ["data", "judge", "perceptual", "generator", "annotated", "segmenter", "bundle", "encoder"]
+    assert people == [*cars[:3], "identity", "smile", *cars[3:]]
+    assert set(DOMAINS["faces"].files) - set(DOMAINS["cars"].files) == {"identity", "smile"}
 
 
 def test_a_bundle_takes_up_an_encoder_once_there_is_one(tiny_folder: Path, tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_stages_whose_output_is_there_are_not_made_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for stage, (output, _) in Making(DOMAINS["cars"], tmp_path, 1, 1).stages().items():
-        if stage != "bundle":
+        if stage not in ("bundle", "encoder"):
             output.parent.mkdir(parents=True, exist_ok=True)
             output.write_bytes(b"made before")
     make_domain("cars", [str(tmp_path), "--until", "segmenter"])
