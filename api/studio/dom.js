@@ -18,8 +18,8 @@ export function el(name, given = {}, ...children) {
   return made;
 }
 
-export function button(text, onclick, given = {}) {
-  return el("button", { type: "button", onclick, ...given }, text);
+export function button(content, onclick, given = {}) {
+  return el("button", { type: "button", onclick, ...given }, content);
 }
 
 /** A short word at the foot of the page, read aloud by screen readers. */

@@ -1,21 +1,25 @@
 // The edit view: get a picture, paint its mask, press Edit, look at what came of it.
 
-import { submit, output } from "./api.js";
+import { submit } from "./api.js";
 import { ChangesPanel } from "./changes_panel.js";
 import { Compare, loaded } from "./compare.js";
+import { chooseBox } from "./crop_dialog.js";
 import { button, calmly, el, say } from "./dom.js";
+import { HistoryPanel } from "./history_panel.js";
 import { shortcuts } from "./keys.js";
 import { Mask } from "./mask.js";
 import { Painter } from "./painter.js";
 import { encodeGrey } from "./png.js";
+import { copyLink, ResultPanel, saveAs } from "./result_panel.js";
 import { RunPanel } from "./run_panel.js";
 import { SourcePanel } from "./source_panel.js";
-import { aimOf, drawSample, foundMask, invertPicture, keepPainting, keptPainting, openSource } from "./sources.js";
-import { kept, set, state, watch } from "./store.js";
+import { aimOf, drawSample, foundMask, invertPicture, keepPainting, keptPainting, openResult, openSource } from "./sources.js";
+import { kept, modelKnown, set, state, watch } from "./store.js";
 import { ToolsPanel, TOOLS } from "./tools_panel.js";
 
 const KEEP_AFTER_MS = 400;
-const TITLES = { sample: "Drawing a sample", invert: "Looking for your picture's code", edit: "Editing" };
+const TITLES = { sample: "Drawing a sample", invert: "Looking for your picture's code", edit: "Editing", learn: "Learning a vector" };
+const TABS = { mask: "Mask", live: "Live", result: "Result" };
 
 export class EditView {
   constructor() {
@@ -27,13 +31,18 @@ export class EditView {
     this.tools = new ToolsPanel(this.painter, () => this.painted());
     this.changes = new ChangesPanel(() => this.refresh());
     this.run = new RunPanel();
+    this.history = new HistoryPanel();
+    this.result = new ResultPanel({ learn: (start) => this.begin("learn", start), saveMask: () => this.saveMask() });
     this.build();
+    this.run.addEventListener("preview", ({ detail }) => this.showLive(detail));
+    this.run.addEventListener("over", () => this.showLive(null));
     this.painter.addEventListener("stroke", () => this.painted());
     this.painter.addEventListener("hover", (event) => (this.under.textContent = this.partName(event.detail)));
-    this.source.addEventListener("file", ({ detail }) => this.begin("invert", () => invertPicture(detail.file, detail.steps)));
+    this.source.addEventListener("file", ({ detail }) => this.beginOwn(detail));
     this.source.addEventListener("seed", ({ detail }) => this.begin("sample", () => drawSample(detail)));
     watch(["source"], () => this.opened());
     watch(["result"], () => this.showResult());
+    watch(["source", "result"], () => this.address());
     this.listen();
     this.refresh();
   }
@@ -44,8 +53,11 @@ export class EditView {
     this.zoomBar = el("div", { class: "row zoom" }, this.under,
       button("−", () => zoom(0.8), { class: "quiet", "aria-label": "Zoom out" }),
       button("Fit", () => this.painter.view.reset(), { class: "quiet", title: "Fit (0)" }),
-      button("+", () => zoom(1.25), { class: "quiet", "aria-label": "Zoom in" }));
-    this.tabs = ["mask", "result"].map((tab) => button(tab === "mask" ? "Mask" : "Result", () => this.turn(tab), { "data-tab": tab, "aria-pressed": "false" }));
+      button("+", () => zoom(1.25), { class: "quiet", "aria-label": "Zoom in" }),
+      button("Copy link", copyLink, { class: "quiet", title: "An address that opens this again" }));
+    this.tabs = Object.entries(TABS).map(([tab, word]) => button(word, () => this.turn(tab), { "data-tab": tab, "aria-pressed": "false" }));
+    this.live = el("img", { class: "live", alt: "The picture as it is now" });
+    this.liveBox = el("div", { class: "live-box", hidden: true }, this.live);
     this.empty = el("div", { class: "empty" }, el("h1", {}, "Edit a picture by its parts"),
       el("p", {}, "Roll a sample, or choose, drop or paste a picture. Paint where its parts should be, and the picture follows."),
       el("div", { class: "row" }, button("Roll a sample", () => this.source.roll(), { class: "primary" }), button("Choose a picture …", () => this.source.file.click())));
@@ -57,11 +69,10 @@ export class EditView {
     this.go = button("Edit", () => this.edit(), { class: "primary wide", id: "edit", title: "Edit (Ctrl+Enter)" });
     this.goHint = el("p", { class: "hint" });
     this.goBox = el("section", { class: "panel go", "aria-label": "Edit", hidden: true }, this.steps, this.go, this.goHint);
-    this.downloads = el("section", { class: "panel", "aria-label": "Result", hidden: true });
     this.box = el("div", { class: "edit-view" },
       el("aside", { class: "left" }, this.source.box, this.tools.box),
-      el("section", { class: "stage", "aria-label": "Picture" }, this.bar, this.empty, this.maskBox, this.resultBox),
-      el("aside", { class: "right" }, this.goBox, this.run.box, this.downloads, this.changes.box));
+      el("section", { class: "stage", "aria-label": "Picture" }, this.bar, this.empty, this.maskBox, this.liveBox, this.resultBox),
+      el("aside", { class: "right" }, this.goBox, this.run.box, this.result.box, this.changes.box, this.history.box));
   }
 
   listen() {
@@ -93,12 +104,31 @@ export class EditView {
     ]);
   }
 
-  /** What was open before a reload. */
+  /** What the address names, or else what was open before a reload. */
   async restore() {
     const [source, result, run] = ["source", "result", "run"].map(kept);
-    if (source) await openSource(source.job).catch(() => set({ source: null }));
-    if (state.source && result) set({ result });
+    this.restored = true;
+    if (this.wanted) await this.open(...this.wanted).catch((error) => say(error.message, { bad: true }));
+    else if (source) await this.open(source.job, result?.job).catch(() => set({ source: null }));
     if (run) this.await_(run);
+  }
+
+  /** #/edit/<job of the picture>/<job of an edit of it> */
+  async entered(source, result) {
+    if (!this.restored) this.wanted = source && [source, result];
+    else if (source && (source !== state.source?.job || (result && result !== state.result?.job))) await this.open(source, result);
+    else this.address();
+  }
+
+  async open(source, result) {
+    await openSource(source);
+    if (result) await openResult(result);
+  }
+
+  address() {
+    if (this.box.hidden || !this.restored) return;
+    const named = [state.source?.job, state.source && state.result?.job].filter(Boolean);
+    history.replaceState(null, "", ["#/edit", ...named].join("/"));
   }
 
   partName(id) {
@@ -118,10 +148,17 @@ export class EditView {
     this.source.box.classList.toggle("busy", this.run.busy);
   }
 
+  async beginOwn({ file, steps }) {
+    if (this.run.busy) return say("Something is running: cancel it first, or wait for it.", { bad: true });
+    const box = await chooseBox(file, state.model?.resolution_px ?? 1);
+    if (box !== undefined) await this.begin("invert", () => invertPicture(file, steps, box));
+  }
+
   /** Start work that makes what is edited; one at a time. */
   async begin(kind, start) {
     if (this.run.busy) return say("Something is running: cancel it first, or wait for it.", { bad: true });
     try {
+      await modelKnown();
       const job = await start();
       const run = { job: job.id, kind };
       set({ run });
@@ -138,8 +175,10 @@ export class EditView {
       const job = await running;
       if (!job) return;
       set({ run: null });
-      if (job.status === "succeeded" && kind === "edit") this.edited(job);
-      else if (job.status === "succeeded") await openSource(id);
+      if (job.status !== "succeeded") return;
+      if (kind === "edit") await openResult(id);
+      else if (kind === "learn") say(`“${job.spec.targets[0].name}” is in the library of vectors.`);
+      else await openSource(id);
     } catch (error) {
       set({ run: null });
       this.run.fail(error.message);
@@ -152,15 +191,8 @@ export class EditView {
     const { source, model } = state;
     return this.begin("edit", async () => {
       const aim = await aimOf(this.mask, this.changes.operations);
-      return submit({ kind: "edit", model: model.name, inversion: source.job, steps: Number(this.steps.value), ...aim });
+      return submit({ kind: "edit", model: model.name, inversion: source.job, steps: Number(this.steps.value), ...aim, ...(source.photo && { photo: {} }) });
     });
-  }
-
-  edited(job) {
-    const files = { before: "inverted.png", after: "edited.png", mask: "edited_mask.png" };
-    const urls = Object.fromEntries(Object.entries(files).map(([role, name]) => [role, output(job.id, name)]));
-    set({ result: { job: job.id, ...urls } });
-    say("The edit is done.");
   }
 
   async opened() {
@@ -193,29 +225,35 @@ export class EditView {
 
   turn(tab) {
     this.tab = tab;
-    for (const each of this.tabs) each.setAttribute("aria-pressed", String(each.dataset.tab === tab));
-    this.maskBox.hidden = tab !== "mask" || !state.source;
-    this.resultBox.hidden = tab !== "result" || !state.result;
-    this.bar.hidden = !state.result;
-    this.empty.hidden = Boolean(state.source);
+    const there = { mask: state.source, live: this.live.hasAttribute("src"), result: state.result };
+    for (const each of this.tabs) {
+      each.hidden = !there[each.dataset.tab];
+      each.setAttribute("aria-pressed", String(each.dataset.tab === tab));
+    }
+    this.maskBox.hidden = tab !== "mask" || !there.mask;
+    this.liveBox.hidden = tab !== "live";
+    this.resultBox.hidden = tab !== "result" || !there.result;
+    this.bar.hidden = !(there.live || there.result);
+    this.empty.hidden = Boolean(there.mask || there.live);
+  }
+
+  /** The picture on its way; null once there is none any more. */
+  showLive(picture) {
+    const first = !this.live.hasAttribute("src");
+    if (picture) this.live.src = picture;
+    else this.live.removeAttribute("src");
+    if (picture && first) this.turn("live");
+    else if (!picture && !first) this.turn(this.tab === "live" ? "mask" : this.tab);
   }
 
   async showResult() {
     const { result } = state;
-    this.downloads.hidden = !result;
+    this.result.show(result);
     this.turn(result ? "result" : "mask");
-    if (!result) return;
-    const save = (word, url, name) => el("a", { class: "button", href: url, download: name }, word);
-    this.downloads.replaceChildren(el("h2", {}, "Result"),
-      button("Go on from this picture", () => openSource(result.job).catch((error) => say(error.message, { bad: true })), { class: "wide", id: "go-on" }),
-      el("div", { class: "row" }, save("Picture", result.after, "edited.png"), save("Mask", result.mask, "edited_mask.png"), save("Vector", output(result.job, "delta_w.safetensors"), "delta_w.safetensors")),
-      button("Save the painted mask", () => this.saveMask(), { class: "quiet" }));
-    await this.compare.show(result.before, result.after).catch((error) => (say(error.message, { bad: true }), set({ result: null })));
+    if (result) await this.compare.show(result.before, result.after).catch((error) => (say(error.message, { bad: true }), set({ result: null })));
   }
 
   async saveMask() {
-    const url = URL.createObjectURL(await encodeGrey(this.mask.values, this.mask.size, this.mask.size));
-    el("a", { href: url, download: "mask.png" }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 1000);
+    saveAs(await encodeGrey(this.mask.values, this.mask.size, this.mask.size), "mask.png");
   }
 }

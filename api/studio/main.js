@@ -1,6 +1,7 @@
 // The page: which view is shown, which model is worked with, and what happens when something goes wrong.
 
 import { get } from "./api.js";
+import { AnnotateView } from "./annotate_view.js";
 import { BatchesView } from "./batches_view.js";
 import { el, say } from "./dom.js";
 import { EditView } from "./edit_view.js";
@@ -11,7 +12,7 @@ import { VectorsView } from "./vectors_view.js";
 
 const main = document.getElementById("main");
 const choice = document.getElementById("model");
-const views = { edit: new EditView(), vectors: new VectorsView(), jobs: new JobsView(), batches: new BatchesView() };
+const views = { edit: new EditView(), vectors: new VectorsView(), annotate: new AnnotateView(), jobs: new JobsView(), batches: new BatchesView() };
 let shown = null;
 
 for (const view of Object.values(views)) {
@@ -20,7 +21,7 @@ for (const view of Object.values(views)) {
 }
 
 function route() {
-  const [name, id] = location.hash.replace(/^#\//, "").split("/");
+  const [name, ...ids] = location.hash.replace(/^#\//, "").split("/");
   const view = views[name] ?? views.edit;
   shown?.leave?.();
   for (const each of Object.values(views)) each.box.hidden = each !== view;
@@ -29,7 +30,7 @@ function route() {
     else link.removeAttribute("aria-current");
   }
   shown = view;
-  view.entered?.(id)?.catch?.((error) => say(error.message, { bad: true }));
+  view.entered?.(...ids)?.catch?.((error) => say(error.message, { bad: true }));
 }
 
 async function loadModels() {
@@ -55,11 +56,12 @@ watch(["away"], ({ away }) => (document.getElementById("away").hidden = !away));
 
 const go = (number, name, word) => ({ keys: [number], shown: [number], does: word, work: () => (location.hash = `#/${name}`) });
 shortcuts("Everywhere", () => true, [
-  go("1", "edit", "Edit"), go("2", "vectors", "Vectors"), go("3", "jobs", "Jobs"), go("4", "batches", "Batches"),
+  go("1", "edit", "Edit"), go("2", "vectors", "Vectors"), go("3", "annotate", "Annotate"), go("4", "jobs", "Jobs"), go("5", "batches", "Batches"),
   { keys: ["?"], shown: ["?"], does: "This list", work: showShortcuts },
 ]);
 document.getElementById("help").addEventListener("click", showShortcuts);
 addEventListener("hashchange", route);
+addEventListener("models", loadModels); // a training has left one
 addEventListener("error", () => say("Something went wrong in this page. If it stays so, reload: what you painted is kept.", { bad: true }));
 addEventListener("unhandledrejection", (event) => say(event.reason?.message ?? "Something went wrong.", { bad: true }));
 
@@ -73,5 +75,5 @@ for (;;) {
     await new Promise((resume) => setTimeout(resume, 2000));
   }
 }
-if (shown === views.vectors) views.vectors.load();
 await views.edit.restore();
+if (shown === views.vectors) views.vectors.ready();

@@ -7,8 +7,10 @@ import { Plot } from "./plot.js";
 
 const STOPPABLE = ["edit", "invert", "learn_vector", "apply"];
 
-export class RunPanel {
+export class RunPanel extends EventTarget {
+  /** Tells "preview" (detail: the picture as it is now, as a data URI) and "over". */
   constructor() {
+    super();
     this.plot = new Plot();
     this.title = el("h3", {});
     this.bar = el("progress", { max: "1", "aria-label": "Progress" });
@@ -53,7 +55,8 @@ export class RunPanel {
     this.stop.hidden = !STOPPABLE.includes(job.kind);
     this.stop.disabled = job.stop_requested || !job.progress?.step;
     this.cancel.disabled = job.cancel_requested;
-    const { step, total, seconds_left: left } = job.progress ?? {};
+    const { step, total, seconds_left: left, preview } = job.progress ?? {};
+    if (preview?.startsWith("data:image/jpeg;base64,")) this.dispatchEvent(new CustomEvent("preview", { detail: preview }));
     if (step && total) {
       this.bar.max = total;
       this.bar.value = step;
@@ -72,6 +75,7 @@ export class RunPanel {
 
   over(job) {
     this.following = null;
+    this.dispatchEvent(new Event("over"));
     if (!job) return;
     this.buttons.hidden = this.bar.hidden = true;
     if (job.status === "failed") this.fail(inWords(job.error ?? {}));
@@ -85,6 +89,7 @@ export class RunPanel {
 
   fail(words) {
     this.following = null;
+    this.dispatchEvent(new Event("over"));
     this.buttons.hidden = this.bar.hidden = true;
     this.figures.textContent = "";
     this.error.textContent = words;

@@ -1,6 +1,7 @@
 // What is edited: a job that left a code, with its picture and mask. And how one comes to be.
 
 import { bytes, get, output, submit, upload } from "./api.js";
+import { nameOf, remember } from "./history.js";
 import { decodeValues, encodeGrey } from "./png.js";
 import { keep, kept, set, state } from "./store.js";
 
@@ -16,11 +17,14 @@ export const editable = (job) => job.status === "succeeded" && job.kind in OUTPU
 /** A sample, drawn by its seed. */
 export const drawSample = (seed) => submit({ kind: "sample", model: state.model.name, seed, count: 1 });
 
-/** A picture of the user's own: kept, and its code looked for. */
-export async function invertPicture(file, steps) {
+/** A picture of the user's own: kept, and the code of a square of it looked for. box null: of its middle. */
+export async function invertPicture(file, steps, box = null) {
   const image = await upload(file);
-  return submit({ kind: "invert", model: state.model.name, image: image.id, steps });
+  return submit({ kind: "invert", model: state.model.name, image: image.id, steps, ...(box && { box }) });
 }
+
+/** Whether what is made of this job's picture can be pasted back into a photograph. */
+const hasPhoto = (job) => job.kind === "invert" || ["pasted.png", "pasted_000_00.png"].some((name) => name in job.outputs);
 
 /** Take a job's picture as what is edited from now on. */
 export async function openSource(id) {
@@ -29,8 +33,17 @@ export async function openSource(id) {
   const [picture, mask] = OUTPUTS[job.kind];
   const model = state.models.find((each) => each.name === job.spec.model);
   if (!model) throw new Error(`The model ${job.spec.model} is not there any more.`);
-  const name = { sample: `sample ${job.spec.seed}`, invert: "your picture", edit: "edited picture", apply: "picture with vectors" }[job.kind];
-  set({ model, result: null, source: { job: id, name, picture: output(id, picture), mask: output(id, mask) } });
+  remember(job);
+  set({ model, result: null, source: { job: id, name: nameOf(job), photo: hasPhoto(job), picture: output(id, picture), mask: output(id, mask) } });
+}
+
+/** The result of an edit or apply job, as what is compared. */
+export async function openResult(id) {
+  const job = await get(`/v1/jobs/${id}`);
+  if (job.kind !== "edit" || !editable(job)) throw new Error("That edit has left no picture (any more).");
+  remember(job);
+  const files = { before: "inverted.png", after: "edited.png", mask: "edited_mask.png", ...("pasted.png" in job.outputs && { pasted: "pasted.png" }) };
+  set({ result: { job: id, ...Object.fromEntries(Object.entries(files).map(([role, name]) => [role, output(id, name)])) } });
 }
 
 export async function foundMask(source) {

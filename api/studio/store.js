@@ -33,6 +33,14 @@ export function set(changes) {
   for (const listener of told) listener(state);
 }
 
+/** Once the models are known: whoever is quicker than the service waits. */
+export function modelKnown() {
+  if (state.model) return Promise.resolve();
+  return new Promise((resolve) => {
+    const stop = watch(["model"], () => (stop(), resolve()));
+  });
+}
+
 /** Remember a value over a reload. A full or forbidden store forgets, and nothing else happens. */
 export function keep(name, value) {
   try {

@@ -19,14 +19,17 @@ const HINTS = {
   pan: "Drag to move. Wheel or two fingers zoom.",
 };
 
+let panels = 0; // each has radio buttons of its own
+
 export class ToolsPanel {
   constructor(painter, onchange) {
+    this.number = panels += 1;
     this.painter = painter;
     this.onchange = onchange;
     this.tools = TOOLS.map(([tool, name, key]) =>
       button(name, () => this.choose(tool), { "data-tool": tool, title: `${name} (${key})`, "aria-pressed": "false" }));
-    this.size = el("input", { type: "range", min: "1", max: "24", value: "3", id: "brush-size", oninput: () => this.resize(Number(this.size.value)) });
-    this.sized = el("output", { for: "brush-size" });
+    this.size = el("input", { type: "range", min: "1", max: "24", value: "3", id: `brush-size-${panels}`, oninput: () => this.resize(Number(this.size.value)) });
+    this.sized = el("output", { for: `brush-size-${panels}` });
     this.opacity = el("input", { type: "range", min: "0", max: "100", value: "55", oninput: () => ((painter.opacity = this.opacity.value / 100), painter.draw()) });
     this.undo = button("Undo", () => this.step("undo"), { title: "Undo (Ctrl+Z)" });
     this.redo = button("Redo", () => this.step("redo"), { title: "Redo (Ctrl+Shift+Z)" });
@@ -84,7 +87,7 @@ export class ToolsPanel {
     this.palette.replaceChildren(...parts.map((part) => {
       const colour = el("span", { class: "swatch" });
       colour.style.background = `rgb(${part.colour.join(" ")})`;
-      const radio = el("input", { type: "radio", name: "part", value: String(part.id), class: "unseen", onchange: () => this.take(part.id) });
+      const radio = el("input", { type: "radio", name: `part-${this.number}`, value: String(part.id), class: "unseen", onchange: () => this.take(part.id) });
       return el("label", { class: "part", title: part.name }, radio, colour, el("span", {}, part.name));
     }));
     const wheel = parts.find((part) => part.name === "tyre") ?? parts[0];

@@ -6,9 +6,10 @@ import { Applying } from "./applying.js";
 import { button, calmly, el, say } from "./dom.js";
 import { show } from "./key.js";
 import { shortcuts } from "./keys.js";
+import { copyLink } from "./result_panel.js";
 import { RunPanel } from "./run_panel.js";
 import { drawSample, openSource } from "./sources.js";
-import { state, watch } from "./store.js";
+import { modelKnown, state, watch } from "./store.js";
 
 const REFINE_STEPS = 30;
 const PAGE = 30;
@@ -52,15 +53,39 @@ export class VectorsView {
     this.takeOver = button("Edit this picture", () => this.toEditor(), { id: "to-editor" });
     this.mix = el("section", { class: "panel", "aria-label": "Chosen vectors" }, el("h2", {}, "Vectors applied"),
       this.sliders, el("p", { class: "hint", id: "mix-hint" }, "Choose vectors from the library."),
-      el("div", { class: "row" }, this.refine, this.takeOver, button("Clear", () => this.clear())), this.save = el("a", { class: "button", download: "picture.png", hidden: true }, "Download the picture"));
+      el("div", { class: "row" }, this.refine, this.takeOver, button("Clear", () => this.clear()), button("Copy link", copyLink, { class: "quiet" })), this.save = el("a", { class: "button", download: "picture.png", hidden: true }, "Download the picture"));
     this.box = el("div", { class: "edit-view vectors-view" },
       el("aside", { class: "left" }, el("section", { class: "panel library", "aria-label": "Library" }, el("h2", {}, "Library"), this.search, this.cards)),
       el("section", { class: "stage", "aria-label": "Picture" }, this.empty, this.pair, el("div", { class: "row under-pair" }, this.original, this.busy)),
       el("aside", { class: "right" }, this.mix, this.run.box));
   }
 
-  async entered() {
+  /** #/vectors/<job of the picture>/<vector>=<value>/... */
+  async entered(source, ...uses) {
+    this.wanted = source && { source, uses };
+    await this.ready();
+  }
+
+  /** Once the models are known: what the address names, or what is open. */
+  async ready() {
+    if (!state.model) return;
     await this.load();
+    const { wanted } = this;
+    this.wanted = null;
+    if (!wanted) return this.address();
+    if (wanted.source !== state.source?.job) await openSource(wanted.source);
+    for (const [id, value] of wanted.uses.map((use) => use.split("="))) {
+      if (!this.uses.has(id)) this.choose(await get(`/v1/vectors/${encodeURIComponent(id)}`));
+      const { range, move } = this.uses.get(id);
+      move(Math.min(range.high, Math.max(range.low, Number(value) || 0)));
+    }
+    this.moved();
+  }
+
+  address() {
+    if (this.box.hidden || !state.source || this.wanted) return;
+    const uses = [...this.uses.values()].map(({ vector, value }) => `${vector.id}=${value}`);
+    history.replaceState(null, "", ["#/vectors", state.source.job, ...uses].join("/"));
   }
 
   async load() {
@@ -142,6 +167,7 @@ export class VectorsView {
     if (moving.length === 1) this.applying.prepare(moving[0]);
     this.applying.moved(uses);
     this.marked();
+    this.address();
   }
 
   show({ picture, mask, job, exact }) {
@@ -174,8 +200,9 @@ export class VectorsView {
   }
 
   async roll() {
-    if (this.run.busy || !state.model) return;
+    if (this.run.busy) return;
     try {
+      await modelKnown();
       const job = await drawSample(Math.floor(Math.random() * 1_000_000));
       const done = await this.run.start(job.id, "Drawing a sample");
       this.run.box.hidden = true;

@@ -1,29 +1,18 @@
 """The studio in a real browser, with the whole service and the bundled model behind it."""
 
-import importlib.util
 import os
-import shutil
 import signal
 from collections.abc import Iterator
 from typing import Any
 
+import browser as chromium
 import pytest
 from places import ROOT, Place, finish, until
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ARGUMENTS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-]
-LONG_MS = 120_000
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(
-        CHROMIUM is None or importlib.util.find_spec("playwright") is None,
-        reason="needs chromium and playwright",
-    ),
+    pytest.mark.skipif(chromium.missing() is not None, reason=str(chromium.missing())),
 ]
 
 
@@ -37,26 +26,14 @@ def up(place: Place) -> Iterator[Place]:
 
 @pytest.fixture
 def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
+    with chromium.chromium() as started:
+        yield started
 
 
 @pytest.fixture
 def page(browser: Any, up: Place) -> Iterator[Any]:
-    """The studio. Whatever the browser finds wrong in it, the policy's refusals too, fails the test."""
-    wrong: list[str] = []
-    opened = browser.new_page(viewport={"width": 1280, "height": 800})
-    opened.set_default_timeout(LONG_MS)
-    opened.on("pageerror", lambda error: wrong.append(str(error)))
-    opened.on("console", lambda message: message.type == "error" and wrong.append(message.text))
-    opened.goto(f"{up.folder.running_address()}/studio")
-    yield opened
-    opened.close()
-    assert [each for each in wrong if "net::ERR_" not in each] == []  # the service may be away
+    with chromium.studio(browser, str(up.folder.running_address())) as opened:
+        yield opened
 
 
 def draw(page: Any, seed: int) -> None:
@@ -68,14 +45,7 @@ def draw(page: Any, seed: int) -> None:
 def paint_tyres(page: Any) -> None:
     """Widen the tyres along their upper edges, as a hand would."""
     page.click("label[title=tyre]")
-    box = page.locator("#mask").bounding_box()
-    side = min(box["width"], box["height"])
-    left, top = box["x"] + (box["width"] - side) / 2, box["y"] + (box["height"] - side) / 2
-    for x in (0.28, 0.74):
-        page.mouse.move(left + (x - 0.1) * side, top + 0.6 * side)
-        page.mouse.down()
-        page.mouse.move(left + (x + 0.1) * side, top + 0.6 * side, steps=12)
-        page.mouse.up()
+    chromium.paint(page, "#mask", (0.18, 0.6, 0.38, 0.6), (0.64, 0.6, 0.84, 0.6))
 
 
 def test_a_sample_is_painted_edited_and_moved_by_a_vector(page: Any, up: Place) -> None:
@@ -158,7 +128,7 @@ def test_painting_outlives_a_reload_and_the_page_a_restart_of_the_api(page: Any,
 def test_nothing_is_cut_off_on_small_and_large_screens(page: Any, width: int, height: int) -> None:
     page.set_viewport_size({"width": width, "height": height})
     draw(page, 1)
-    for view in ("Edit", "Vectors", "Jobs", "Batches"):
+    for view in ("Edit", "Vectors", "Annotate", "Jobs", "Batches"):
         page.click(f"nav >> text={view}")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
