@@ -18,14 +18,14 @@ export class ResultPanel {
     this.box.hidden = !result;
     if (!result) return;
     const link = (word, url, name) => el("a", { class: "button", href: url, download: name }, word);
-    this.box.replaceChildren(el("h2", {}, "Result"),
+    this.box.replaceChildren(...[el("h2", {}, "Result"),
       button("Go on from this picture", () => this.tried(openSource(result.job)), { class: "wide", id: "go-on" }),
       button("Save as a new vector …", () => this.asVector(result), { class: "wide", id: "learn", title: "Keep this change, to apply it to other pictures" }),
       result.pasted && el("figure", { class: "photograph" }, el("img", { src: result.pasted, alt: "The whole photograph with the edit" })),
       el("div", { class: "row" }, link("Picture", result.after, "edited.png"), result.pasted && link("Photograph", result.pasted, "photograph.png"),
         link("Mask", result.mask, "edited_mask.png"), link("Vector", output(result.job, "delta_w.safetensors"), "delta_w.safetensors")),
       el("div", { class: "row" }, button("Everything as a zip", () => this.tried(this.everything(result)), { id: "zip" }),
-        button("Save the painted mask", () => this.saveMask(), { class: "quiet" })));
+        button("Save the painted mask", () => this.saveMask(), { class: "quiet" }))].filter(Boolean));
   }
 
   async tried(work) {

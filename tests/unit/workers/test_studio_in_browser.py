@@ -33,12 +33,16 @@ def address(plant: Trial) -> Iterator[str]:
         yield address
 
 
+def draw(page: Any) -> None:
+    page.click(".empty .primary >> nth=0")
+    page.wait_for_selector("#mask", state="visible")
+
+
 def test_a_sample_is_edited_seen_on_its_way_gone_back_to_and_kept(
     chromium: Any, address: str, tmp_path: Path
 ) -> None:
     with browser.studio(chromium, address) as page:
-        page.click(".empty .primary >> nth=0")
-        page.wait_for_selector("#mask", state="visible")
+        draw(page)
         first = page.url
         browser.paint(page, "#mask", (0.2, 0.5, 0.8, 0.5))
         page.select_option("#edit-steps", "60")
@@ -62,11 +66,63 @@ def test_a_sample_is_edited_seen_on_its_way_gone_back_to_and_kept(
         assert page.url == edited
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_an_edit_is_learned_as_a_vector_and_moves_another_picture(chromium: Any, address: str) -> None:
+    with browser.studio(chromium, address) as page:
+        draw(page)
+        browser.paint(page, "#mask", (0.2, 0.5, 0.8, 0.5))
+        page.select_option("#edit-steps", "60")
+        page.click("#edit")
+        page.click("#learn")
+        page.fill("#vector-name", "a wide stroke")
+        page.fill("#vector-tags", "tyre, wide")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("text=is in the library")
+        page.click("nav [data-view=vectors]")
+        page.click(".card:has-text('a wide stroke')")
+        page.focus(".slider input")
+        page.keyboard.press("End")
+        page.wait_for_selector("#vector-picture[data-exact=true][src*='picture_000_00']")
+        linked = page.url
+        page.goto("about:blank")
+        page.goto(linked)
+        page.wait_for_selector("#vector-picture[data-exact=true][src*='picture_000_00']")
+        assert page.url == linked
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_masks_are_corrected_and_a_segmenter_trained_on_them(chromium: Any, address: str) -> None:
+    with browser.studio(chromium, address) as page:
+        page.click("nav [data-view=annotate]")
+        page.fill("#annotate-count", "2")
+        page.click("#suggest")
+        page.wait_for_selector("#annotated", state="visible")
+        assert page.locator("#train").is_disabled()
+        browser.paint(page, "#annotated", (0.1, 0.9, 0.9, 0.9))
+        page.wait_for_timeout(600)
+        page.reload()  # what was painted is kept
+        page.wait_for_selector("#annotated", state="visible")
+        assert len(page.evaluate("JSON.parse(localStorage.getItem('editq.annotations')).masks[0]")) > 100
+        page.click("#annotated-done")
+        page.wait_for_selector("text=1 of 2 masks are done")
+        page.click("#annotated-done")
+        page.wait_for_selector("#train:not(:disabled)")
+        page.select_option("#train-steps", "500")
+        page.click("#train")
+        page.wait_for_selector("text=/mIoU [0-9.]+ %/")
+        assert page.locator("#ious div").count() == 4
+        page.wait_for_selector("#model option[value=my-cars]", state="attached")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_serious_fault_on_any_view(chromium: Any, address: str, scheme: str) -> None:
     with browser.studio(chromium, address, color_scheme=scheme) as page:
-        page.click(".empty .primary >> nth=0")
-        page.wait_for_selector("#mask", state="visible")
+        draw(page)
+        page.evaluate("document.querySelector('#main').append(document.createElement('img'))")
+        assert any("image-alt" in fault for fault in browser.serious_faults(page))  # it does look
+        page.evaluate("document.querySelector('#main > img').remove()")
         for view in VIEWS:
             page.click(f"nav [data-view={view}]")
             page.wait_for_timeout(300)
