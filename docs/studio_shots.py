@@ -14,6 +14,7 @@ sys.path.insert(0, str(DOCS.parent / "tests"))
 import browser  # noqa: E402
 
 SEED = "7"
+LONG_MS = 600_000
 TYRES = ((0.18, 0.6, 0.38, 0.6), (0.64, 0.6, 0.84, 0.6))
 
 
@@ -65,6 +66,7 @@ def annotating(page: Any) -> None:
 def main(address: str) -> None:
     with browser.chromium() as chromium:
         with browser.studio(chromium, address) as page:
+            page.set_default_timeout(LONG_MS)
             for part in (editing, vectors, annotating):
                 part(page)
         with browser.studio(chromium, address, viewport={"width": 360, "height": 740}) as page:

@@ -61,6 +61,7 @@ def run(claim: Claim, bench: Bench, since: float) -> Job | None:
                 return None
             job = settled
     log.info("job %s attempt %d: %s", job.id, job.attempt, job.status)
+    bench.stores.progress.publish(job.id, {"type": "state", "attempt": claim.job.attempt})  # look at the row
     return job
 
 

@@ -18,7 +18,8 @@ export class Applying extends EventTarget {
     this.wish = 0;
     this.current = null;
     this.sweep = null;
-    this.later = calmly(() => this.apply(), WAIT_MS);
+    this.asked = 0; // the wish that was asked for last
+    this.later = calmly(() => this.asked !== this.wish && this.apply(), WAIT_MS);
   }
 
   tell(name, detail) {
@@ -32,7 +33,8 @@ export class Applying extends EventTarget {
     const wanted = uses.filter((use) => use.value !== 0);
     if (wanted.length === 0) return this.back();
     if (wanted.length === 1) this.scrub(wanted[0]);
-    this.later();
+    if (this.current) this.later(); // it may just be done: the newest wish has a moment's patience
+    else this.apply();
   }
 
   back() {
@@ -48,29 +50,35 @@ export class Applying extends EventTarget {
     this.wish += 1;
     this.current = null;
     if (!current) return;
-    current.following.leave();
-    post(`/v1/jobs/${current.id}/cancel`).catch(() => null); // it may have ended meanwhile
+    current.following?.leave();
+    if (current.id) post(`/v1/jobs/${current.id}/cancel`).catch(() => null); // it may have ended meanwhile
   }
 
   async apply(more = {}) {
     const wanted = (this.uses ?? []).filter((use) => use.value !== 0);
     if (!wanted.length || !state.source) return;
     this.give_up();
-    const wish = this.wish;
+    const wish = (this.asked = this.wish);
+    const mine = (this.current = { id: null, following: null });
     this.tell("busy", "Applying …");
     try {
       const job = await submit({ kind: "apply", model: state.model.name, inversion: state.source.job, vectors: wanted.map(useOf), ...more });
-      if (wish !== this.wish) return void post(`/v1/jobs/${job.id}/cancel`).catch(() => null);
-      const following = follow(job.id, (now) => this.progress(now));
-      this.current = { id: job.id, following };
-      const done = await following.done;
-      if (!done || wish !== this.wish) return;
+      if (this.current !== mine) return void post(`/v1/jobs/${job.id}/cancel`).catch(() => null);
+      mine.id = job.id;
+      mine.following = follow(job.id, (now) => this.progress(now));
+      const done = await mine.following.done;
+      if (!done || this.current !== mine) return;
       this.current = null;
+      if (wish !== this.wish) {
+        if (done.status === "succeeded" && wanted.length > 1) this.shown(job.id, false); // no sweep shows anything nearer
+        return void this.apply();
+      }
       this.tell("busy", null);
       if (done.status === "failed") this.tell("trouble", done.error?.detail ?? "It failed.");
       if (done.status === "succeeded") this.shown(job.id);
     } catch (error) {
-      if (wish !== this.wish) return;
+      if (this.current !== mine) return;
+      this.current = null;
       this.tell("busy", null);
       this.tell("trouble", error.message);
     }
@@ -80,8 +88,8 @@ export class Applying extends EventTarget {
     if (progress?.total > 1 && progress.step) this.tell("busy", `Refining: step ${progress.step} of ${progress.total}`);
   }
 
-  shown(id) {
-    this.tell("shown", { picture: output(id, "picture_000_00.png"), mask: output(id, "mask_000_00.png"), job: id, exact: true });
+  shown(id, exact = true) {
+    this.tell("shown", { picture: output(id, "picture_000_00.png"), mask: output(id, "mask_000_00.png"), job: exact ? id : null, exact });
   }
 
   /** The nearest picture of the sweep, at once. */

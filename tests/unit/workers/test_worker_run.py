@@ -54,6 +54,13 @@ def test_progress_is_told_first_and_last_and_throttled_between(trial: Trial) -> 
     assert steps[-1] == steps[-1] | {"attempt": 1, "total": 10, "losses": {"loss": 0.1}}
 
 
+def test_who_listens_is_told_once_the_row_has_changed(trial: Trial) -> None:
+    job = trial.submit()
+    messages = trial.stores.progress.listen(job.id, timeout_s=0.0)
+    trial.take(faulty.recipe())
+    assert [m for m in messages if m["type"] == "state"] == [{"type": "state", "attempt": 1}]
+
+
 def test_a_cancel_is_noticed_within_one_step(trial: Trial) -> None:
     job = trial.submit()
     taken: list[int] = []
