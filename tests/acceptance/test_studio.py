@@ -142,7 +142,7 @@ def test_a_key_is_entered_once_and_pictures_events_and_downloads_come_with_it(
     assert key is not None
     asked: list[str] = []
     page = browser.new_page(viewport={"width": 1280, "height": 800})
-    page.set_default_timeout(LONG_MS)
+    page.set_default_timeout(chromium.LONG_MS)
     page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{place.folder.running_address()}/studio")
     page.fill("#key", "swordfish")
