@@ -1,5 +1,6 @@
 """Bring a database to the tables of this version. Any number of processes may do so at once: one works."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from alembic import command
@@ -15,7 +16,20 @@ _ADVISORY_LOCK = 0x65646974  # "edit"
 
 
 def migrate(url: str, revision: str = "head") -> None:
-    """All in one transaction: a migration that fails leaves nothing behind. Raises StorageUnavailable."""
+    """All in one transaction: a migration that fails leaves nothing behind. Raises StorageUnavailable.
+
+    A database of a newer version is left as it is: its tables hold all that this version needs.
+    """
+    if revision != "head" or current(url) in (None, *known()):
+        _run(url, command.upgrade, revision)
+
+
+def step_back(url: str, revision: str) -> None:
+    """To the tables of an older version; what only newer ones know is lost. Raises StorageUnavailable."""
+    _run(url, command.downgrade, revision)
+
+
+def _run(url: str, what: Callable[[Config, str], None], revision: str) -> None:
     database = Database(url)
     try:
         with database.write() as connection:
@@ -24,7 +38,7 @@ def migrate(url: str, revision: str = "head") -> None:
             config = Config()
             config.set_main_option("script_location", str(MIGRATIONS))
             config.attributes["connection"] = connection
-            command.upgrade(config, revision)
+            what(config, revision)
     finally:
         database.close()
 
@@ -32,8 +46,7 @@ def migrate(url: str, revision: str = "head") -> None:
 def migrated(url: str) -> bool:
     """Whether the database has the tables of this version, or of a newer one. Raises StorageUnavailable."""
     there = current(url)
-    older = {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()} - {newest()}
-    return there is not None and there not in older
+    return there is not None and there not in known() - {newest()}
 
 
 def current(url: str) -> str | None:
@@ -44,6 +57,11 @@ def current(url: str) -> str | None:
             return MigrationContext.configure(connection).get_current_revision()
     finally:
         database.close()
+
+
+def known() -> frozenset[str]:
+    """The revisions that this version can bring a database to."""
+    return frozenset(script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions())
 
 
 def newest() -> str:

@@ -3,7 +3,8 @@
 The database is migrated, and the bundled models, with their starter vectors, are put into the object store
 and the library, as the system's. Doing it again changes nothing. It needs no torch.
 
-`python -m workers.release --wait` does nothing but wait until that was done elsewhere (init containers).
+    python -m workers.release --wait      only wait until that was done elsewhere (init containers)
+    python -m workers.release --back 0005  bring the tables back to those of an older version
 """
 
 import hashlib
@@ -17,7 +18,7 @@ from typing import Any
 import gpu_ops
 from storage.errors import StorageUnavailable
 from storage.library_records import Model, Part
-from storage.migrate import migrate, migrated
+from storage.migrate import migrate, migrated, step_back
 from storage.objects import model_key
 from storage.records import SYSTEM_TENANT, ObjectRef, new_id
 from storage.settings import Settings
@@ -113,5 +114,7 @@ if __name__ == "__main__":
     logging.basicConfig(level=settings.log_level, format="%(levelname)s %(message)s")
     if sys.argv[1:] == ["--wait"]:
         wait(settings)
+    elif sys.argv[1:2] == ["--back"]:
+        step_back(settings.database_url, sys.argv[2])
     else:
         release(settings, Path(gpu_ops.__path__[0]) / "pretrained")

@@ -15,7 +15,7 @@ from storage.database import Database
 from storage.errors import EditqError
 from storage.file_tables import FILES
 from storage.jobs import SqlJobs
-from storage.migrate import migrate
+from storage.migrate import current, known, migrate, newest, step_back
 from storage.records import Priority
 
 METADATA = FILES.metadata  # of storage/tables.py, and complete with this
@@ -140,4 +140,52 @@ def test_sizes_of_outputs_that_were_there_are_summed(empty_url: str) -> None:
     with database.read() as connection:
         rows = connection.execute(text("SELECT id, outputs_bytes FROM jobs ORDER BY id")).all()
     assert [tuple(row) for row in rows] == [("none", 0), ("one", 5_000_000_003), ("queued", 0)]
+
+
+def test_all_the_way_back_and_forward_again_keeps_jobs_events_images_and_models(empty_url: str) -> None:
+    migrate(empty_url)
+    database = Database(empty_url)
+    fresh, jobs = catalogue(database), SqlJobs(database)
+    for _ in range(3):
+        jobs.add("local", "edit", {"a": [1]})
+    claim = jobs.claim("gpu", "w", lease_s=60)
+    assert claim is not None
+    jobs.succeed(claim, {}, {"steps": 3})
+    other = jobs.claim("gpu", "w", lease_s=60)
+    assert other is not None
+    jobs.fail(other, {"code": "non_finite"})
+    before = rows(database)
+    for revision in sorted(known(), reverse=True)[1:]:
+        step_back(empty_url, revision)
+        assert current(empty_url) == revision
+    assert rows(database) == before
+    migrate(empty_url)
+    assert current(empty_url) == newest()
+    assert catalogue(database) == fresh
+    assert rows(database) == before
+    assert jobs.get("local", claim.job.id).result == {"steps": 3}
+    left = jobs.claim("gpu", "w", lease_s=60)
+    assert left is not None
+    assert left.job.attempt == 1
+    database.close()
+
+
+def rows(database: Database) -> list[tuple[object, ...]]:
+    """What the first version knows of jobs and events."""
+    of_jobs = "SELECT id, status, attempt, failures, lost, event_count, created_at, ended_at FROM jobs"
+    of_events = "SELECT job_id, number, type FROM events"
+    with database.read() as connection:
+        return [
+            tuple(row) for query in (of_jobs, of_events) for row in sorted(connection.execute(text(query)))
+        ]
+
+
+def test_a_database_of_a_newer_version_is_left_as_it_is(empty_url: str) -> None:
+    migrate(empty_url)
+    database = Database(empty_url)
+    with database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    migrate(empty_url)
+    assert current(empty_url) == "9999"
+
     database.close()

@@ -104,14 +104,15 @@ class Plant:
         finally:
             plant.stop()
 
-    def start(self, queue: str, *options: str, **environ: str) -> Worker:
+    def start(self, queue: str, *options: str, root: Path = ROOT, **environ: str) -> Worker:
+        """`root`: the tree whose code it runs."""
         log = self.folder / f"{queue}-{len(self.workers)}.log"
         command = (*COMMAND, "-Q", queue, "--hostname", f"{queue}@%h", *options)
         with log.open("wb") as file:
             process = subprocess.Popen(
                 command,
-                env=os.environ | self.environ | environ,
-                cwd=ROOT,
+                env=os.environ | self.environ | {"PYTHONPATH": str(root)} | environ,
+                cwd=root,
                 stdout=file,
                 stderr=file,
                 stdin=subprocess.DEVNULL,

@@ -134,3 +134,14 @@ def upgrade() -> None:
     _create_turns_pauses_drains()
     _create_deliveries()
     _create_marks()
+
+
+def downgrade() -> None:
+    for table in ("marks", "deliveries", "drains", "pauses", "turns", "idempotency_keys"):
+        op.drop_table(table)
+    for index in ("ix_jobs_queued", "ix_jobs_ended", "ix_jobs_start_by", "ix_jobs_finish_by"):
+        op.drop_index(index, "jobs")
+    added = ("priority", "outages", "out_of_memory", "drains", "losses", "stop_requested", "start_by")
+    for column in (*added, "finish_by", "keep_s", "webhook", "retry_of", "worker_pid", "outputs_expired_at"):
+        op.drop_column("jobs", column)
+    _partial("ix_jobs_queued", "jobs", ["queue", "created_at", "id"], "status = 'queued'")

@@ -69,3 +69,8 @@ def _create_inversions() -> None:
 def upgrade() -> None:
     _create_vectors()
     _create_inversions()
+
+
+def downgrade() -> None:
+    for table in ("inversion_objects", "inversions", "vector_objects", "vectors"):
+        op.drop_table(table)

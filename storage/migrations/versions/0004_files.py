@@ -26,3 +26,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_files_tenant_id_created_at_id", "files", ["tenant_id", "created_at", "id"])
     op.create_index("ix_files_key", "files", ["key"])
+
+
+def downgrade() -> None:
+    op.drop_table("files")

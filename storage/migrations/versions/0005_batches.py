@@ -90,3 +90,11 @@ def upgrade() -> None:
     op.create_index(
         "ix_jobs_batch_id", "jobs", ["batch_id", "status"], sqlite_where=of_one, postgresql_where=of_one
     )
+
+
+def downgrade() -> None:
+    op.execute("DELETE FROM jobs WHERE batch_id IS NOT NULL")  # of kinds that older versions do not know
+    op.drop_index("ix_jobs_batch_id", "jobs")
+    op.drop_column("jobs", "batch_id")
+    op.drop_table("chunks")
+    op.drop_table("batches")

@@ -67,3 +67,12 @@ def upgrade() -> None:
     _create_keys()
     _create_limits()
     _measure_storage()
+
+
+def downgrade() -> None:
+    for table in ("images", "files"):
+        op.drop_index(f"ix_{table}_tenant_id_byte_size", table)
+    op.drop_index("ix_jobs_outputs_bytes", "jobs")
+    op.drop_column("jobs", "outputs_bytes")
+    op.drop_table("tenant_limits")
+    op.drop_table("api_keys")

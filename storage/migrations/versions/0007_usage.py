@@ -27,3 +27,9 @@ def upgrade() -> None:
         _zero("gpu_s", sa.Double),
     )
     op.create_index("ix_usage_day", "usage", ["day"])
+
+
+def downgrade() -> None:
+    op.drop_table("usage")
+    for column in ("trace", "gpu_s", "claimed_at"):
+        op.drop_column("jobs", column)
