@@ -124,7 +124,8 @@ def running(
     spec = named(objects, kind, name)["spec"]["template"]["spec"]
     (container,) = spec["initContainers" if init else "containers"]
     environment = settings_of(objects, container) | instead
-    assert set(instead) <= set(settings_of(objects, container)) | {"EDITQ_DEVICE", "EDITQ_THREADS"}
+    beside = {"EDITQ_DEVICE", "EDITQ_THREADS", "EDITQ_KEYS_REQUIRED"}
+    assert set(instead) <= set(settings_of(objects, container)) | beside
     command = list(container["command"])
     if shutil.which(command[0], path=str(Path(sys.executable).parent)):
         command[0] = str(Path(sys.executable).parent / command[0])

@@ -1,6 +1,9 @@
 """The processes of deploy/kubernetes, as its manifests start, ask and end them, over real stores."""
 
 import io
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +36,7 @@ def here(postgres_url: str, valkey_url: str, rclone_s3: S3Server) -> dict[str, s
         "EDITQ_S3_SECRET_KEY": rclone_s3.secret_key,
         "EDITQ_PORT": str(free_port()),
         "EDITQ_HOST": "127.0.0.1",
+        "EDITQ_KEYS_REQUIRED": "true",  # as they are by default on the manifest's address
         "EDITQ_DEVICE": "cpu",
         "EDITQ_THREADS": "1",
     }
@@ -64,14 +68,18 @@ def test_a_service_of_the_manifests_does_a_job_and_drains_within_its_grace_perio
         with running(objects, "Job", "release", tmp_path, here) as release:
             assert release.process.wait(WAIT_S) == 0, release.output()
         assert waiting.process.wait(WAIT_S) == 0, waiting.output()
+    auth = {"Authorization": f"Bearer {first_key(here)}"}
     with (
         running(objects, "Deployment", "web", tmp_path, here) as web,
         running(objects, "Deployment", "cpu", tmp_path, here) as cpu,
         running(objects, "Deployment", "gpu", tmp_path, here) as gpu,
-        httpx.Client(base_url=f"http://127.0.0.1:{web.port}", timeout=30, trust_env=False) as http,
+        httpx.Client(
+            base_url=f"http://127.0.0.1:{web.port}", timeout=30, trust_env=False, headers=auth
+        ) as http,
     ):
         for pod in (web, cpu, gpu):
             pod.until_ready()
+        assert httpx.get(f"{http.base_url}/v1/jobs", trust_env=False).status_code == 401
         job = long_job(http)
         until(lambda: (state(http, job)["progress"] or {}).get("step", 0) > 2, "a few steps", web, gpu)
         status, took_s = gpu.end()
@@ -87,6 +95,16 @@ def test_a_service_of_the_manifests_does_a_job_and_drains_within_its_grace_perio
             status, took_s = pod.end()
             assert status == 0, pod.output()
             assert took_s < 30
+
+
+def first_key(here: dict[str, str]) -> str:
+    """As docs/operations.md says: by a command in a pod."""
+    command = [sys.executable, "-m", "workers.keys", "create", "--tenant", "local", "--scope", "admin"]
+    done = subprocess.run(
+        [*command, "--name", "first"], env=os.environ | here, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()[-1]
 
 
 def long_job(http: httpx.Client) -> str:
