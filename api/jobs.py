@@ -106,6 +106,18 @@ def get_job(path: JobPath, query: WaitQuery) -> Response:
     return found
 
 
+@jobs.delete("/<job_id>", operation_id="deleteJob", responses={204: None, **responses(404, 409)})
+def delete_job(path: JobPath) -> Response:
+    """Delete a job that has ended, with its history, outputs, saved inversion and webhook calls.
+
+    What it left in the library (vectors, models) stays. A job that an open one starts from is not deleted.
+    """
+    job = stores().retention.delete_job(tenant_id(), path.job_id)
+    outputs = [ref.key for ref in job.outputs.values()]
+    stores().objects.delete(sorted(stores().retention.unneeded(outputs)))
+    return Response(status=204)
+
+
 def _wait(job: Job, wait_s: float) -> Job:
     """The job after its state has changed, or as it is when the time is up."""
     known = request.if_none_match

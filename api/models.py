@@ -81,3 +81,13 @@ def list_models() -> Response:
 def get_model(path: ModelPath) -> Response:
     """Describe a model: its parts with names and colours, part groups, resolution, digest, card."""
     return answer(model_view(stores().library.get_model(tenant_id(), path.name)))
+
+
+@models.delete("/<name>", operation_id="deleteModel", responses={204: None, **responses(404, 409)})
+def delete_model(path: ModelPath) -> Response:
+    """Delete a model of yours, with your vectors that fit it, unless a job that has not ended names it.
+
+    Results made with it stay. Where it hid a model of the system's of the same name, that one is seen again.
+    """
+    stores().library.delete_model(tenant_id(), path.name)
+    return Response(status=204)

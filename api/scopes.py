@@ -34,7 +34,8 @@ SUBMIT = frozenset(
     {
         *("images.upload_image", "images.delete_image", "files.upload_file", "files.delete_file"),
         *("vectors.import_vector", "vectors.change_vector", "vectors.delete_vector"),
-        *("jobs.submit_job", "job_actions.cancel_job", "job_actions.stop_job"),
+        "models.delete_model",
+        *("jobs.submit_job", "jobs.delete_job", "job_actions.cancel_job", "job_actions.stop_job"),
         *("job_actions.retry_job", "job_actions.change_job"),
         *("job_filters.cancel_jobs", "job_filters.retry_jobs", "deliveries.resend_delivery"),
         *("batches.submit_batch", "batches.pause_batch", "batches.resume_batch"),

@@ -46,7 +46,9 @@
     │   ├── ModelIncomplete       model_incomplete    409       it lacks a network that this needs
     │   ├── ImageInUse            image_in_use        409
     │   ├── FileInUse             file_in_use         409
-    │   └── VectorInUse           vector_in_use       409
+    │   ├── VectorInUse           vector_in_use       409
+    │   ├── ModelInUse            model_in_use        409
+    │   └── JobInUse              job_in_use          409
     ├── LeaseLost                 lease_lost          409  no   another attempt owns the row
     ├── Unavailable               unavailable         503  yes  a part of the platform is away
     │   ├── StorageUnavailable    storage_unavailable 503
@@ -275,6 +277,14 @@ class FileInUse(Conflict):
 
 class VectorInUse(Conflict):
     code = "vector_in_use"
+
+
+class ModelInUse(Conflict):
+    code = "model_in_use"
+
+
+class JobInUse(Conflict):
+    code = "job_in_use"
 
 
 class LeaseLost(EditqError):

@@ -54,6 +54,10 @@ class Library(Protocol):
     def get_model(self, tenant_id: str, name: str) -> Model:
         """The tenant's own model of this name, else the system's. Raises ModelNotFound."""
 
+    def delete_model(self, tenant_id: str, name: str) -> Model:
+        """With the tenant's vectors that fit its digest. Raises ModelNotFound; Forbidden for the system's;
+        ModelInUse while an open job names it. Its objects are then garbage."""
+
     def list_models(self, tenant_id: str) -> tuple[Model, ...]: ...
 
     def put_vector(self, vector: Vector) -> Vector:

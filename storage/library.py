@@ -7,9 +7,10 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, selec
 
 from storage.cursors import decode_cursor, page_of
 from storage.database import before
-from storage.errors import ImageInUse, ImageNotFound, ModelNotFound
+from storage.errors import Forbidden, ImageInUse, ImageNotFound, ModelInUse, ModelNotFound
 from storage.files import SqlFiles
 from storage.library_records import Model, Part
+from storage.library_tables import VECTORS
 from storage.marks import unmark
 from storage.plain import plain, ref_to_dict, refs_from_dict, refs_to_dict, storable
 from storage.records import SYSTEM_TENANT, Image, ObjectRef, Page
@@ -76,6 +77,18 @@ class SqlLibrary(SqlVectors, SqlFiles):
             raise ModelNotFound(f"There is no model named {name!r}.", field="model")
         return found[0]
 
+    def delete_model(self, tenant_id: str, name: str) -> Model:
+        mine = and_(MODELS.c.tenant_id == tenant_id, MODELS.c.name == name)
+        with self._database.write() as connection:
+            row = connection.execute(select(MODELS).where(mine).with_for_update()).one_or_none()
+            if row is None:
+                raise not_yours(self.get_model(tenant_id, name))
+            refuse_model_in_use(open_job_naming(connection, f'"{name}"', tenant_id))
+            fitting = and_(VECTORS.c.tenant_id == tenant_id, VECTORS.c.model_digest == row.digest)
+            connection.execute(delete(VECTORS).where(fitting))
+            connection.execute(delete(MODELS).where(mine))
+        return _model(row)
+
     def list_models(self, tenant_id: str) -> tuple[Model, ...]:
         query = select(MODELS).where(MODELS.c.tenant_id.in_({tenant_id, SYSTEM_TENANT}))
         with self._database.read() as connection:
@@ -102,6 +115,15 @@ def write_model(connection: Connection, into: Any, now: ColumnElement[float], mo
         return _model(changed)
     same = select(MODELS).where(MODELS.c.tenant_id == model.tenant_id, MODELS.c.name == model.name)
     return _model(connection.execute(same).one())
+
+
+def not_yours(model: Model) -> Forbidden:
+    return Forbidden(f"The model {model.name} is the system's: everybody may use it, nobody may delete it.")
+
+
+def refuse_model_in_use(job_id: str | None) -> None:
+    if job_id is not None:
+        raise ModelInUse(f"Job {job_id} has not ended and needs this model.")
 
 
 def visible_models(tenant_id: str, models: Iterable[Model]) -> tuple[Model, ...]:

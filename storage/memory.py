@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from storage.errors import ImageInUse, ImageNotFound, ModelNotFound, OutputNotFound
-from storage.library import visible_models
+from storage.library import not_yours, refuse_model_in_use, visible_models
 from storage.library_records import Model
 from storage.listening import Listener
 from storage.memory_files import MemoryFiles
@@ -71,6 +71,17 @@ class MemoryLibrary(MemoryFiles):
             if model.name == name:
                 return model
         raise ModelNotFound(f"There is no model named {name!r}.", field="model")
+
+    def delete_model(self, tenant_id: str, name: str) -> Model:
+        with self.lock:
+            model = self.get_model(tenant_id, name)
+            if model.tenant_id != tenant_id:
+                raise not_yours(model)
+            refuse_model_in_use(self._jobs.open_job_naming(f'"{name}"', tenant_id))
+            for vector in [each for each in self.vectors.values() if each.model_digest == model.digest]:
+                if vector.tenant_id == tenant_id:
+                    del self.vectors[vector.id]
+            return self.models.pop((tenant_id, name))
 
     def list_models(self, tenant_id: str) -> tuple[Model, ...]:
         with self.lock:

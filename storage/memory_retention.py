@@ -11,7 +11,7 @@ from storage.memory_jobs import MemoryJobs
 from storage.memory_queues import copy_of
 from storage.objects import job_of_key, of_scheme
 from storage.records import Job, Status
-from storage.retention import CONDEMNED_FOR_S, NAMING_SEVERAL, needs
+from storage.retention import CONDEMNED_FOR_S, NAMING_SEVERAL, needs, refuse_needed
 
 
 class MemoryRetention:
@@ -40,13 +40,27 @@ class MemoryRetention:
 
         with self._jobs.lock:
             gone = {job.id for job in self._old(late, limit)}
-            for job_id in gone:
-                del self._jobs.rows[job_id]
-            for call in [call for call in self._jobs.deliveries.values() if call.job_id in gone]:
-                del self._jobs.deliveries[call.id]
-            for name in [name for name, key in self._jobs.keys.items() if key.job_id in gone]:
-                del self._jobs.keys[name]
+            self._drop(gone)
         return len(gone)
+
+    def _drop(self, gone: set[str]) -> None:
+        """Rows of jobs, with all that goes with them."""
+        for job_id in gone:
+            del self._jobs.rows[job_id]
+        for call in [call for call in self._jobs.deliveries.values() if call.job_id in gone]:
+            del self._jobs.deliveries[call.id]
+        for name in [name for name, key in self._jobs.keys.items() if key.job_id in gone]:
+            del self._jobs.keys[name]
+
+    def delete_job(self, tenant_id: str, job_id: str) -> Job:
+        with self._jobs.lock:
+            job = self._jobs.get(tenant_id, job_id)
+            refuse_needed(job, self._jobs.open_job_naming(job_id, tenant_id))
+            kept = self._library.inversions
+            for place in [place for place, each in kept.items() if each.inversion.job_id == job_id]:
+                del kept[place]
+            self._drop({job_id})
+        return job
 
     def expire_batches(self, *, kept_s: float, limit: int = 10) -> tuple[str, ...]:
         with self._jobs.lock:

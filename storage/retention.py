@@ -27,11 +27,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.batch_tables import BATCHES
 from storage.database import Database
+from storage.errors import JobInUse, JobNotEnded, JobNotFound
 from storage.file_tables import FILES
 from storage.library_tables import INVERSION_OBJECTS, INVERSIONS, VECTOR_OBJECTS
 from storage.objects import attempt_prefix, job_of_key, of_scheme
 from storage.records import Job, Status
-from storage.rows import job_of
+from storage.rows import job_of, open_job_naming
 from storage.tables import DELIVERIES, IDEMPOTENCY_KEYS, IMAGES, JOBS, MARKS, MODELS
 
 CONDEMNED_FOR_S = 600.0
@@ -102,6 +103,18 @@ class SqlRetention:
             connection.execute(delete(BATCHES).where(BATCHES.c.id.in_(ids)))
         return len(ids)
 
+    def delete_job(self, tenant_id: str, job_id: str) -> Job:
+        mine = and_(JOBS.c.id == job_id, JOBS.c.tenant_id == tenant_id)
+        with self._database.write() as connection:
+            row = connection.execute(select(JOBS).where(mine).with_for_update()).one_or_none()
+            if row is None:
+                raise JobNotFound(f"There is no job {job_id}.")
+            job = job_of(row)
+            refuse_needed(job, open_job_naming(connection, job_id, tenant_id))
+            connection.execute(delete(INVERSIONS).where(INVERSIONS.c.job_id == job_id))
+            connection.execute(delete(JOBS).where(mine))
+        return job
+
     def purge_keys(self, *, kept_s: float) -> int:
         old = IDEMPOTENCY_KEYS.c.created_at + kept_s <= self._now
         with self._database.write() as connection:
@@ -155,6 +168,16 @@ class SqlRetention:
 
     def _free(self) -> ColumnElement[bool]:
         return or_(not_(MARKS.c.condemned), MARKS.c.marked_at + CONDEMNED_FOR_S <= self._now)
+
+
+def refuse_needed(job: Job, other: str | None) -> None:
+    """Raises JobNotEnded, or JobInUse where its batch or another job needs it."""
+    if not job.status.ended:
+        raise JobNotEnded(f"Job {job.id} is {job.status.value}: cancel it, and delete it once it has ended.")
+    if job.batch_id is not None:
+        raise JobInUse(f"Job {job.id} is of batch {job.batch_id}, and goes with it.")
+    if other is not None:
+        raise JobInUse(f"Job {other} has not ended and starts from this one.")
 
 
 def needs(job: Job, key: str) -> bool:

@@ -41,6 +41,13 @@ class Retention(Protocol):
         """Remove rows of jobs ended longer ago than both kept_s and their own keep_s, with their events and
         deliveries; not those that an open job starts from, nor such with deliveries pending."""
 
+    def delete_job(self, tenant_id: str, job_id: str) -> Job:
+        """A job that has ended, with its events, deliveries, idempotency key and saved inversion. Objects of
+        its outputs are then the caller's to remove, where they are `unneeded`.
+
+        Raises JobNotFound, JobNotEnded; JobInUse for a chunk of a batch, and while an open job names it.
+        """
+
     def expire_batches(self, *, kept_s: float, limit: int = 10) -> tuple[str, ...]:
         """The same for ended batches, each as a whole. Returns keys of objects that rows no longer name."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from job_steps import ERROR, REF, claimed
 
-from storage.errors import ImageInUse, ImageNotFound, ModelNotFound
+from storage.errors import Forbidden, ImageInUse, ImageNotFound, ModelNotFound
 from storage.library_records import Model, Part
 from storage.objects import image_key
 from storage.records import Image, ObjectRef, new_id
@@ -198,3 +198,12 @@ def test_a_lock_is_freed_by_an_error(locks: Locks) -> None:
         raise RuntimeError("inside")
     with locks.hold("pass", lease_s=60) as mine:
         assert mine
+
+
+def test_a_model_of_the_systems_is_seen_again_and_not_deleted(library: Library) -> None:
+    library.put_model(model("system", "cars", "1" * 64))
+    library.put_model(model("local", "cars", "2" * 64))
+    library.delete_model("local", "cars")
+    assert library.get_model("local", "cars").digest == "1" * 64
+    with pytest.raises(Forbidden):
+        library.delete_model("local", "cars")

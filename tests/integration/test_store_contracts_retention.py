@@ -11,7 +11,7 @@ from store_records import Records
 from test_store_contracts_library import image, model
 from test_store_contracts_races import together
 
-from storage.errors import JobNotFound, StorageUnavailable
+from storage.errors import JobInUse, JobNotEnded, JobNotFound, StorageUnavailable
 from storage.memory_jobs import MemoryJobs
 from storage.objects import checkpoint_key, image_key, model_key, output_key
 from storage.records import Count, IdempotencyKey, Job, ObjectRef, Status
@@ -380,3 +380,33 @@ def test_expiry_by_many_at_once_gives_each_job_to_one(jobs: Jobs, retention: Ret
 
     expired: Any = together(*(expire for _ in range(3)))
     assert sorted(job_id for part in expired for job_id in part) == sorted(job.id for job in made)
+
+
+def test_an_ended_job_is_deleted_with_all_that_is_its(records: Records) -> None:
+    jobs, retention = records.jobs, records.retention
+    key = IdempotencyKey("k", "a" * 64)
+    jobs.add("local", "sample", {}, idempotency=key)
+    claim = jobs.claim("gpu", "w", lease_s=60)
+    assert claim is not None
+    jobs.succeed(claim, {"a.png": ref(output_of(claim.job))}, {})
+    with pytest.raises(JobNotFound):
+        retention.delete_job("somebody", claim.job.id)
+    assert [each.key for each in retention.delete_job("local", claim.job.id).outputs.values()]
+    assert retention.unneeded([output_of(claim.job)]) == {output_of(claim.job)}
+    assert jobs.added("local", key) is None
+    for ask in (jobs.get, retention.delete_job):
+        with pytest.raises(JobNotFound):
+            ask("local", claim.job.id)
+
+
+def test_a_job_that_is_needed_is_not_deleted(jobs: Jobs, retention: Retention) -> None:
+    claim = claimed(jobs)
+    first = claim.job
+    with pytest.raises(JobNotEnded):
+        retention.delete_job("local", first.id)
+    jobs.succeed(claim, {}, {})
+    second = jobs.add("local", "edit", {"inversion": first.id})
+    with pytest.raises(JobInUse, match=second.id):
+        retention.delete_job("local", first.id)
+    jobs.request_cancel("local", second.id)
+    assert retention.delete_job("local", first.id).id == first.id

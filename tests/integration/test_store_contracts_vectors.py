@@ -16,6 +16,7 @@ from test_store_contracts_library import model
 from storage.errors import (
     Forbidden,
     LeaseLost,
+    ModelInUse,
     ModelNotFound,
     StorageUnavailable,
     VectorInUse,
@@ -326,3 +327,20 @@ def test_what_is_kept_is_never_removed_at_the_same_moment(records: Records) -> N
         assert condemned == frozenset()
         assert getattr(ended, "status", ended) is Status.SUCCEEDED
         assert library.get_vector("local", learned.id).files == learned.files
+
+
+def test_a_model_is_deleted_with_the_vectors_that_fit_it(library: Library, jobs: Jobs) -> None:
+    library.put_model(model("local", "mine"))
+    fitting = library.put_vector(vector("local", model="mine", model_digest="1" * 64))
+    other = library.put_vector(vector("local", model="mine", model_digest="2" * 64))
+    library.put_vector(vector("somebody", model="mine", model_digest="1" * 64))
+    job = jobs.add("local", "sample", {"model": "mine"})
+    with pytest.raises(ModelInUse, match=job.id):
+        library.delete_model("local", "mine")
+    jobs.request_cancel("local", job.id)
+    assert library.delete_model("local", "mine").name == "mine"
+    assert [each.id for each in library.list_vectors("local").items] == [other.id]
+    assert fitting.id not in [each.id for each in library.list_vectors("local").items]
+    assert len(library.list_vectors("somebody").items) == 1
+    with pytest.raises(ModelNotFound):
+        library.delete_model("local", "mine")

@@ -192,3 +192,21 @@ def test_outputs_whose_time_is_over_are_said_to_be_gone(client: FlaskClient, tri
         "output_not_found",
         "none any more: their time was over",
     )
+
+
+def test_an_ended_job_is_deleted_with_its_outputs(client: FlaskClient, trial: Trial) -> None:
+    job_id = submit(client)
+    refused = client.delete(f"/v1/jobs/{job_id}")
+    assert (refused.status_code, refused.get_json()["code"]) == (409, "job_not_ended")
+    key = f"local/jobs/{job_id}/1/outputs/a.png"
+    trial.stores.jobs.succeed(claim(trial), {"a.png": trial.stores.objects.put(key, b"a", "image/png")}, {})
+    assert client.delete(f"/v1/jobs/{job_id}").status_code == 204
+    assert not trial.stores.objects.exists(key)
+    assert client.get(f"/v1/jobs/{job_id}").status_code == 404
+    assert client.delete(f"/v1/jobs/{job_id}").status_code == 404
+
+
+def test_a_model_of_the_systems_is_not_deleted(client: FlaskClient) -> None:
+    refused = client.delete("/v1/models/cars")
+    assert (refused.status_code, refused.get_json()["code"]) == (403, "forbidden")
+    assert client.delete("/v1/models/none").status_code == 404
