@@ -160,6 +160,7 @@ class Theirs:
         }
         self.by_operation = {
             "getModel": {"name": "secret-model"},
+            "deleteModel": {"name": "secret-model"},
             "getJobOutput": {"name": "a.png"},
             "getVectorFile": {"name": "delta_w"},
             "getBatchFile": {"role": "manifest"},
