@@ -11,6 +11,7 @@ from api.paging import answer
 from api.service import service, stores, tenant_id
 from api.submit import check_spec
 from storage.errors import KeyReused
+from storage.log import note
 from storage.records import GPU_QUEUE, IdempotencyKey, Job
 from storage.specs import JobSpec
 
@@ -48,6 +49,7 @@ def add(spec: JobSpec, key: IdempotencyKey | None, *, retry_of: str | None = Non
             retry_of=retry_of,
             idempotency=key,
         )
+    note(job_id=job.id)
     service().ring(job.queue, job.id)
     return job
 

@@ -24,7 +24,8 @@ from api.job_actions import job_actions
 from api.job_filters import job_filters
 from api.jobs import jobs
 from api.keys import keys
-from api.log import register_log
+from api.log import register_log, tell_of_request
+from api.meters import count_requests
 from api.models import models
 from api.queues import queues
 from api.results import results
@@ -85,8 +86,10 @@ def create_app(settings: Settings, stores: Stores, ring: Ring) -> OpenAPI:
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.extensions["editq"] = Service(settings, stores, ring, Slots(WAITING_REQUESTS))
     register_log(app)
+    count_requests(app)
     register_auth(app, settings)
     register_errors(app, settings.max_body_bytes)
+    app.before_request(tell_of_request)
     app.before_request(_refuse_odd_names)
     for resource in RESOURCES:
         app.register_api(resource)

@@ -1,11 +1,13 @@
 """What gunicorn loads: `gunicorn -c python:api.gunicorn_conf api.wsgi:app` (see Settings)."""
 
 from api.app import create_app
-from api.log import configure_logging
+from storage.log import configure_logging
 from storage.settings import Settings
 from storage.stores import open_stores
+from storage.tracing import configure_tracing
 from workers.queue import make_ring
 
 settings = Settings()
-configure_logging(settings.log_level)
+configure_logging(settings)
+configure_tracing(settings, "editq-api")
 app = create_app(settings, open_stores(settings), make_ring(settings))

@@ -54,7 +54,9 @@ class Service:
 
     def start(self, name: str, command: tuple[str, ...], *, fds: tuple[int, ...] = ()) -> None:
         log = self.folder.logs / f"{name}.log"
-        self._starts[name] = lambda: spawn(name, command, env=self.env, log=log, pass_fds=fds)
+        self._starts[name] = lambda: spawn(
+            name, command, env=_with_own_metrics(self.env, name), log=log, pass_fds=fds
+        )
         self._spawn(name)
 
     def tend(self) -> None:
@@ -211,6 +213,15 @@ def _environment(folder: DataFolder, environ: Mapping[str, str]) -> dict[str, st
     env["EDITQ_DATA_DIR"] = str(folder.path)
     env["PYTHONUNBUFFERED"] = "1"
     return env
+
+
+def _with_own_metrics(env: Mapping[str, str], name: str) -> dict[str, str]:
+    """Each process that has metrics serves them on a port of its own: the one named and those after it."""
+    own = dict(env)
+    if port := own.pop("EDITQ_METRICS_PORT", ""):
+        with contextlib.suppress(ValueError):  # no such process; or no number, which the settings refuse
+            own["EDITQ_METRICS_PORT"] = str(int(port) + ("api", GPU_QUEUE, CPU_QUEUE).index(name))
+    return own
 
 
 def _is_ready(http: httpx.Client) -> bool:

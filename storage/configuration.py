@@ -23,6 +23,7 @@ SECTIONS = {
     "webhook_secret": "Webhooks",
     "checkpoint_s": "Workers",
     "log_level": "Logs",
+    "metrics_port": "Metrics and traces",
 }
 HEAD = """\
 # Configuration

@@ -10,7 +10,7 @@ import os
 import sqlite3
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,10 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from storage.errors import StorageFull, StorageUnavailable
+from storage.meters import observed
 
 BUSY_TIMEOUT_S = 15.0
+_THEN = "editq_after_commit"
 _CLOCKS = {
     "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",  # 3.40 has no unixepoch('subsec')
     "postgresql": "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS double precision)",
@@ -56,17 +58,26 @@ class Database:
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
         """One short transaction. Raises StorageUnavailable when the database does not answer."""
-        with _named_errors(), self.engine.begin() as connection:
+        with observed("database", "write"), _named_errors(), self.engine.begin() as connection:
+            then: list[Callable[[], None]] = []
+            connection.info[_THEN] = then
             yield connection
+        for call in then:
+            call()
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
         """For single SELECTs, each of which sees what was committed before it."""
-        with _named_errors(), self._reader.connect() as connection:
+        with observed("database", "read"), _named_errors(), self._reader.connect() as connection:
             yield connection
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def after_commit(connection: Connection, call: Callable[[], None]) -> None:
+    """Have this called once the transaction of `Database.write` is committed, and not otherwise."""
+    connection.info[_THEN].append(call)
 
 
 def normal_url(url: str) -> URL:

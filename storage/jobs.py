@@ -20,6 +20,7 @@ from storage.errors import LeaseLost
 from storage.idempotency import once, remember, remembered
 from storage.keeping import keep
 from storage.library_records import NOTHING_KEPT, Kept
+from storage.meters import count_claim
 from storage.new_jobs import insert_job, job_values
 from storage.plain import ref_to_dict
 from storage.queues import SqlQueues
@@ -126,6 +127,7 @@ class SqlJobs(SqlQueues):
             if job.batch_id is not None:
                 after_claim(connection, self._now, job)
             served(connection, queue, job.tenant_id, self._now)  # last: the turn's row is what claims share
+        count_claim(job)
         return Claim(job, token)
 
     def _take(

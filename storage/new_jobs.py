@@ -5,6 +5,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, insert
 
+from storage.database import after_commit
+from storage.meters import count_added
 from storage.plain import plain
 from storage.records import Job, Priority, Status, new_id
 from storage.rows import job_of, tell
@@ -34,4 +36,5 @@ def insert_job(connection: Connection, now: ColumnElement[float], values: Mappin
     """The row and its first event."""
     job = job_of(connection.execute(insert(JOBS).values(values).returning(JOBS)).one())
     tell(connection, now, job, 1, Status.QUEUED.value, {})
+    after_commit(connection, lambda: count_added(job))
     return job

@@ -17,6 +17,7 @@ from redis.retry import Retry
 
 from storage.breaker import CircuitBreaker
 from storage.listening import KEPT_MESSAGES, Hub, Listener
+from storage.meters import observed
 from storage.plain import plain
 
 T = TypeVar("T")
@@ -143,7 +144,8 @@ class RedisProgressBoard:
         if not self._breaker.allows():
             return instead
         try:
-            answer = ask()
+            with observed("board", "message"):
+                answer = ask()
         except Exception as error:  # noqa: BLE001 - a rumour stops no job, and a client closed meanwhile raises anything
             self._breaker.failed()
             _LOG.warning("the progress board is dark: %s", type(error).__name__)

@@ -20,8 +20,10 @@ from sqlalchemy import (
 )
 
 from storage.batch_tables import BATCHES
+from storage.database import after_commit
 from storage.deliveries import delivery_of
 from storage.errors import JobNotFound, LeaseLost
+from storage.meters import count_change
 from storage.photographs import pasted_from
 from storage.plain import ref_from_dict
 from storage.records import Claim, Event, Job, Priority, Status
@@ -111,10 +113,11 @@ def apply(
     same = and_(JOBS.c.id == job.id, JOBS.c.status == job.status.value, JOBS.c.attempt == job.attempt)
     statement = update(JOBS).where(same, true() if still is None else still).values(values)
     row = connection.execute(statement.returning(JOBS)).one()
-    job = job_of(row)
+    changed = job_of(row)
     if change.event is not None:
-        tell(connection, now, job, row.event_count, change.event, change.data)
-    return job
+        tell(connection, now, changed, row.event_count, change.event, change.data)
+    after_commit(connection, lambda: count_change(job, changed))
+    return changed
 
 
 def tell(

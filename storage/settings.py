@@ -186,6 +186,27 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="How much is logged."
     )
+    log_format: Literal["auto", "json", "text"] = Field(
+        default="auto", description="auto: lines for people where a terminal reads them, else JSON."
+    )
+    metrics_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="Port of this process's /metrics (Prometheus). Unset: none. Under `editq up` the API's; "
+        "the GPU worker has the next one, housekeeping the one after.",
+    )
+    metrics_host: str = Field(
+        default="127.0.0.1", description="Address that /metrics listens on: no key is asked for there."
+    )
+    traces_url: str | None = Field(
+        default=None,
+        description="Where spans are sent (OTLP over HTTP), such as http://collector:4318/v1/traces; needs "
+        "the extra `tracing`.",
+    )
+    traces_headers: dict[str, SecretStr] = Field(
+        default={}, description='Headers that go with them, as JSON: {"authorization": "..."}.'
+    )
 
     @property
     def objects(self) -> Literal["files", "s3"]:

@@ -13,6 +13,7 @@ from storage.batch_stores import Batches as Batches
 from storage.holdings import Library as Library
 from storage.library_records import NOTHING_KEPT, Kept
 from storage.listening import Listener
+from storage.meters import measured
 from storage.objects import Readable
 from storage.records import (
     GPU_QUEUE,
@@ -272,7 +273,7 @@ def open_objects(settings: "Settings") -> Objects:
     if settings.objects == "files":
         from storage.objects import FileObjects
 
-        return FileObjects(settings.objects_dir)
+        return measured("objects", FileObjects(settings.objects_dir))
     from storage.s3 import S3Objects
 
-    return S3Objects.from_settings(settings)
+    return measured("objects", S3Objects.from_settings(settings))

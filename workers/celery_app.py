@@ -11,11 +11,13 @@ child dead or the lease has passed, with a ring of its own, where a redelivery w
 
 from celery import Celery
 
+from storage.meters import share_metrics
 from storage.records import GPU_QUEUE
 from storage.settings import Settings
 from workers.queue import LONG_S
 
 settings = Settings()
+share_metrics(settings)
 
 app = Celery("editq", include=["workers.tasks", "workers.lifecycle"])
 app.conf.update(

@@ -6,6 +6,8 @@ import time
 from typing import Any
 
 from storage.errors import StorageUnavailable
+from storage.log import about_job
+from storage.meters import forget_process
 from storage.records import Status
 from storage.settings import Settings
 from storage.stores import Jobs
@@ -38,6 +40,7 @@ class Children:
             status = exit_status(process)
             if status is not None:
                 del self._alive[pid]
+                forget_process(pid)
                 self._release(pid, told(status))
 
     def _release(self, pid: int, cause: str) -> None:
@@ -53,7 +56,8 @@ class Children:
                     return
                 time.sleep(EVERY_S)
         for job in released:
-            log.warning("job %s: its pool child %d: %s; now %s", job.id, pid, cause, job.status.value)
+            with about_job(job):
+                log.warning("job %s: its pool child %d: %s; now %s", job.id, pid, cause, job.status.value)
             if job.status is Status.QUEUED:
                 self._ring(job.queue, job.id)
 

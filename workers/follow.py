@@ -5,8 +5,10 @@ from collections import deque
 from typing import TYPE_CHECKING, TypeVar
 
 from storage.errors import StorageUnavailable
+from storage.meters import meters
 from workers.attempt import Attempt
 from workers.checkpoints import Checkpoints
+from workers.device_meters import tell_memory
 from workers.lease import Lease, Stop, Stopped
 from workers.previews import Previews
 
@@ -27,6 +29,7 @@ def follow(steps: "Steps[R]", attempt: Attempt, lease: Lease, checkpoints: Check
     rumours = Rumours(attempt, lease)
     enough: bool | None = None  # what a generator that has not begun must be sent
     early = False
+    counted = meters().steps.labels(attempt.job.kind)
     while True:
         try:
             progress = steps.send(enough)
@@ -34,6 +37,7 @@ def follow(steps: "Steps[R]", attempt: Attempt, lease: Lease, checkpoints: Check
             result: R = end.value
             return result, early
         lease.touch()
+        counted.inc()
         teller.tell(progress)
         rumours.heed()
         if lease.stop is Stop.DRAIN:
@@ -69,6 +73,7 @@ class Teller:
         if now - self._told < PUBLISH_EVERY_S and progress.step < progress.total:
             return
         self._told = now
+        tell_memory()
         message: dict[str, object] = {
             "type": "progress",
             "attempt": self._attempt.job.attempt,

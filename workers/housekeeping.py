@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from storage.log import about_job
+from storage.meters import meters
 from storage.records import CPU_QUEUE, GPU_QUEUE, Status
 from storage.settings import Settings
 from storage.stores import Stores
@@ -61,17 +63,21 @@ class Housekeeper:
                 with self._stores.locks.hold(LOCK, lease_s=self._lock_s) as mine:
                     if mine:
                         self.tidy()
+                        meters().housekeeping_passes.labels("done").inc()
             except Exception as error:  # noqa: BLE001  a pass may fail, housekeeping does not end
+                meters().housekeeping_passes.labels("failed").inc()
                 log.warning("housekeeping: %s", error)
 
     def tidy(self) -> None:
         """One pass."""
         for job in self._stores.jobs.expire(max_lost=self._settings.max_lost):
-            log.warning("job %s: its lease passed, now %s (lost %d)", job.id, job.status, job.lost)
+            with about_job(job):
+                log.warning("job %s: its lease passed, now %s (lost %d)", job.id, job.status, job.lost)
             if job.status is Status.QUEUED:
                 self._bell.ring(job.queue, job.id)
         for job in self._stores.jobs.overdue():
-            log.warning("job %s: its deadline passed, now %s", job.id, job.status)
+            with about_job(job):
+                log.warning("job %s: its deadline passed, now %s", job.id, job.status)
             if job.attempt:  # a worker that still runs it asks the row, and stops
                 self._stores.progress.notice_cancel(job.id)
         for batch in self._stores.batches.canceling():

@@ -1,5 +1,6 @@
 """The heartbeat that keeps a claim, and tells its loop to stop."""
 
+import contextvars
 import logging
 import threading
 import time
@@ -167,7 +168,8 @@ class Lease:
 
     @contextmanager
     def beating(self) -> Iterator["Lease"]:
-        thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        beat = contextvars.copy_context().run  # its lines tell of the same job
+        thread = threading.Thread(target=beat, args=(self._beat,), name="heartbeat", daemon=True)
         self._arm()
         thread.start()
         try:

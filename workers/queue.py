@@ -12,7 +12,9 @@ import redis
 from celery import Celery
 
 from storage.breaker import CircuitBreaker
+from storage.meters import observed
 from storage.settings import Settings
+from storage.tracing import span
 
 Ring = Callable[[str, str], None]  # (queue, job id): fast, and never raises
 
@@ -60,12 +62,14 @@ class Doorbell:
             self._breaker.succeeded()
 
     def _send(self, queue: str, job_id: str) -> None:
-        self._celery.send_task(TASK, args=(queue, job_id), queue=queue, retry=False)
+        with observed("broker", "ring"), span("ring", kind="producer", queue=queue):
+            self._celery.send_task(TASK, args=(queue, job_id), queue=queue, retry=False)
 
     def waiting(self, queue: str) -> int | None:
         """How many messages wait for a worker; None when the broker does not answer."""
         try:
-            count = self._redis.llen(queue)
+            with observed("broker", "length"):
+                count = self._redis.llen(queue)
         except (redis.RedisError, OSError) as error:
             log.warning("the length of %s is not known: %s", queue, error)
             return None

@@ -18,6 +18,7 @@ from typing import Any
 import gpu_ops
 from storage.errors import StorageUnavailable
 from storage.library_records import Model, Part
+from storage.log import configure_logging
 from storage.migrate import migrate, migrated, step_back
 from storage.objects import model_key
 from storage.records import SYSTEM_TENANT, ObjectRef, new_id
@@ -111,7 +112,7 @@ def _sha256(path: Path) -> str:
 
 if __name__ == "__main__":
     settings = Settings()
-    logging.basicConfig(level=settings.log_level, format="%(levelname)s %(message)s")
+    configure_logging(settings)
     if sys.argv[1:] == ["--wait"]:
         wait(settings)
     elif sys.argv[1:2] == ["--back"]:

@@ -7,7 +7,9 @@ from contextlib import closing
 from dataclasses import replace
 
 from storage.batch_records import CHUNK, VALIDATE, BatchStatus
+from storage.log import about_job
 from storage.records import CPU_QUEUE, GPU_QUEUE, Claim, Job
+from storage.tracing import span
 from workers.attempt import Attempt, Saved
 from workers.bench import Bench
 from workers.checkpoints import Checkpoints
@@ -47,6 +49,20 @@ def ring_on(job: Job, bench: Bench) -> None:
 
 def run(claim: Claim, bench: Bench, since: float) -> Job | None:
     """Load, operate, save. Returns the row as this attempt left it, or None when another one owns it."""
+    job, waited_s = claim.job, max(0.0, claim.job.updated_at - claim.job.not_before)
+    facts: dict[str, str | float] = {
+        "job_id": job.id,
+        "attempt": job.attempt,
+        "job_kind": job.kind,
+        "waited_s": waited_s,
+    }
+    with about_job(job), span(f"attempt {job.kind}", job.trace, kind="consumer", **facts) as told:
+        ended = _run(claim, bench, since)
+        told["status"] = ended.status.value if ended is not None else "lost"
+    return ended
+
+
+def _run(claim: Claim, bench: Bench, since: float) -> Job | None:
     attempt = Attempt(claim, bench.stores, bench.models)
     lease = keep(attempt, bench, since)
     log.info("job %s attempt %d: %s", claim.job.id, claim.job.attempt, claim.job.kind)
@@ -90,14 +106,16 @@ def perform(attempt: Attempt, lease: Lease, bench: Bench) -> Saved:
 
     began = time.monotonic()
     enter(Phase.LOADING)
-    recipe = bench.recipe_for(attempt.job.kind)
-    checkpoints = Checkpoints(attempt, every_s=bench.checkpoint_s)
-    loaded, resume = recipe.load(attempt), checkpoints.restore()
+    with span("load"):
+        recipe = bench.recipe_for(attempt.job.kind)
+        checkpoints = Checkpoints(attempt, every_s=bench.checkpoint_s)
+        loaded, resume = recipe.load(attempt), checkpoints.restore()
     enter(Phase.OPERATING)
-    with closing(recipe.operate(loaded, resume)) as steps:
+    with span("operate"), closing(recipe.operate(loaded, resume)) as steps:
         result, stopped_early = follow(steps, attempt, lease, checkpoints)
     enter(Phase.SAVING)
-    saved = recipe.save(attempt, loaded, result)
+    with span("save"):
+        saved = recipe.save(attempt, loaded, result)
     lease.check()
     facts = {"stopped_early": stopped_early, "seconds": round(time.monotonic() - began, 3)}
     return replace(saved, result={**saved.result, **facts})

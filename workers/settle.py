@@ -4,6 +4,7 @@ import logging
 
 from gpu_ops.memory import let_go
 from storage.errors import DeviceFailed, EditqError, LeaseLost, Stalled
+from storage.meters import meters
 from storage.records import Count, Job, Status
 from workers.attempt import Attempt
 from workers.bench import Bench
@@ -32,7 +33,7 @@ def settle(error: BaseException, attempt: Attempt, lease: Lease, bench: Bench) -
         log.error("job %s failed: %s", claim.job.id, fault.code, exc_info=error)
         job = _count(fault, attempt, lease, bench)
     except LeaseLost:
-        log.warning("job %s attempt %d: lease lost", claim.job.id, claim.job.attempt)
+        _tell_loss(attempt)
         return None
     if isinstance(fault, DeviceFailed):  # every later use of it in this process would fail as well
         bench.guard.end()
@@ -44,9 +45,14 @@ def settle_stall(fault: Stalled, attempt: Attempt, lease: Lease, bench: Bench) -
     try:
         _count(fault, attempt, lease, bench)
     except LeaseLost:
-        log.warning("job %s attempt %d: lease lost", attempt.job.id, attempt.job.attempt)
+        _tell_loss(attempt)
     finally:
         bench.guard.end()
+
+
+def _tell_loss(attempt: Attempt) -> None:
+    meters().leases_lost.inc()
+    log.warning("job %s attempt %d: lease lost", attempt.job.id, attempt.job.attempt)
 
 
 def _put_back(

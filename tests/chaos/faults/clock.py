@@ -2,6 +2,7 @@
 
 import re
 import time
+from datetime import datetime
 from pathlib import Path
 from random import Random
 
@@ -37,8 +38,8 @@ def clock(world: World, rng: Random) -> Told:
 
 def clock_of(worker: Worker) -> float:
     """What time it was, as its log has it, when it was ready a moment ago."""
-    stamps = re.findall(r"\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),", worker.log.read_text(errors="replace"))
-    return time.mktime(time.strptime(stamps[-1], "%Y-%m-%d %H:%M:%S"))
+    stamps = re.findall(r'"time": "([0-9T:.+-]+)"', worker.log.read_text(errors="replace"))
+    return datetime.fromisoformat(stamps[-1]).timestamp()
 
 
 CLOCK = Fault(

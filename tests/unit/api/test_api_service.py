@@ -9,8 +9,8 @@ import pytest
 from api_trial import Trial
 from flask.testing import FlaskClient
 
-from api.log import JsonLines
 from storage.errors import EditqError, StorageUnavailable
+from storage.log import JsonLines
 
 
 def test_an_unknown_route_is_a_problem(client: FlaskClient) -> None:
