@@ -1,5 +1,6 @@
 """What holds for every route: problems, who may ask, ids of requests, health, the catalogue, OpenAPI."""
 
+import io
 import json
 import logging
 from typing import Any
@@ -65,12 +66,20 @@ def test_a_harmless_request_id_is_kept_and_another_is_replaced(client: FlaskClie
     assert len(replaced) == 16
 
 
-def test_log_lines_are_json_with_the_requests_id(
-    client: FlaskClient, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.INFO, "editq.access"):
+def test_log_lines_are_json_with_the_requests_id(client: FlaskClient) -> None:
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonLines())
+    access = logging.getLogger("editq.access")
+    level = access.level
+    access.addHandler(handler)
+    access.setLevel(logging.INFO)
+    try:
         client.get("/v1/models", headers={"X-Request-ID": "abc"})
-    line = json.loads(JsonLines().format(caplog.records[-1]))
+    finally:
+        access.removeHandler(handler)
+        access.setLevel(level)
+    line = json.loads(stream.getvalue())
     assert (line["request_id"], line["method"], line["path"], line["status"]) == (
         "abc",
         "GET",
