@@ -50,7 +50,7 @@ class Client(JobCalls, VectorCalls, FolderCalls, BatchCalls, PictureCalls, KeyCa
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         """`key`: the API key, by default EDITQ_KEY of the environment; services on loopback may want none.
-        `retry_s`: for how long a submit is tried again where the service is away or too busy."""
+        `retry_s`: for how long a submit or an upload is tried again where the service is away or too busy."""
         self.address = address.rstrip("/")
         self._retry_s = retry_s
         self._http = httpx.Client(
@@ -81,7 +81,7 @@ class Client(JobCalls, VectorCalls, FolderCalls, BatchCalls, PictureCalls, KeyCa
     ) -> JSON:
         data = picture.read_bytes() if isinstance(picture, Path) else picture
         name = filename or (picture.name if isinstance(picture, Path) else role)
-        return self._json("POST", "/v1/images", files={"file": (name, data)}, data={"role": role})
+        return self._once("/v1/images", None, files={"file": (name, data)}, data={"role": role})
 
     def models(self) -> list[JSON]:
         return list(self._json("GET", "/v1/models").get("items", []))

@@ -26,7 +26,7 @@ export class AnnotateView {
     this.build();
     this.painter.addEventListener("stroke", () => this.keepSoon());
     this.painter.addEventListener("hover", ({ detail }) => (this.under.textContent = this.parts?.[detail]?.name ?? ""));
-    watch(["model"], () => this.begun && this.reopen());
+    watch(["model"], () => (this.begun || !this.box.hidden) && this.reopen());
     this.listen();
   }
 

@@ -209,6 +209,13 @@ def test_a_batch_whose_answer_was_lost_is_one_batch_and_so_is_its_retry(app, sto
             client.retry_batch(batch["id"])
 
 
+def test_an_upload_that_was_cut_off_is_sent_again(app):
+    wire = Unreliable(httpx.WSGITransport(app), [httpx.WriteError("cut off"), 503])
+    with Client("http://127.0.0.1", transport=wire) as client:
+        assert client.upload_image(png())["width_px"] == 30
+    assert len(wire.keys) == 3
+
+
 def test_a_key_of_ones_own_names_one_job(client):
     first = client.submit(SampleSpec(seed=1), idempotency_key="order-17")
     assert client.submit(SampleSpec(seed=1), idempotency_key="order-17")["id"] == first["id"]

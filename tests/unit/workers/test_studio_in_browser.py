@@ -18,6 +18,7 @@ pytestmark = [
         browser.missing() is not None and os.environ.get("CI") != "true", reason=str(browser.missing())
     ),
 ]
+MASK = "JSON.parse(localStorage.getItem('editq.annotations')).masks[0]"
 VIEWS = ("edit", "vectors", "annotate", "jobs", "batches")
 
 
@@ -95,16 +96,17 @@ def test_an_edit_is_learned_as_a_vector_and_moves_another_picture(chromium: Any,
 @pytest.mark.timeout(300)
 def test_masks_are_corrected_and_a_segmenter_trained_on_them(chromium: Any, address: str) -> None:
     with browser.studio(chromium, address) as page:
+        page.set_default_timeout(250_000)
         page.click("nav [data-view=annotate]")
         page.fill("#annotate-count", "2")
         page.click("#suggest")
         page.wait_for_selector("#annotated", state="visible")
         assert page.locator("#train").is_disabled()
         browser.paint(page, "#annotated", (0.1, 0.9, 0.9, 0.9))
-        page.wait_for_timeout(600)
-        page.reload()  # what was painted is kept
+        painted = page.wait_for_function(MASK).json_value()
+        page.reload()
         page.wait_for_selector("#annotated", state="visible")
-        assert len(page.evaluate("JSON.parse(localStorage.getItem('editq.annotations')).masks[0]")) > 100
+        assert page.evaluate(MASK) == painted
         page.click("#annotated-done")
         page.wait_for_selector("text=1 of 2 masks are done")
         page.click("#annotated-done")
