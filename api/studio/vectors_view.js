@@ -162,6 +162,7 @@ export class VectorsView {
 
   moved() {
     this.exact = null;
+    this.picture.dataset.exact = "false"; // until what is asked for now is shown
     const uses = [...this.uses.values()];
     const moving = uses.filter((use) => use.value !== 0);
     if (moving.length === 1) this.applying.prepare(moving[0]);
