@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest
 CHAOS := PYTHONPATH=tests $(BIN)/python -m chaos
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-all chaos chaos-report check format train-cars train-faces gallery clean distclean
+.PHONY: help install demo up test test-all chaos chaos-report check docs format train-cars train-faces gallery clean distclean
 
 help: ## list the targets
 	@echo "editq: an asynchronous job queue for semantic image editing"; echo
@@ -42,6 +42,9 @@ check: install ## lint, format, types, import rules and the quick unit tests: un
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(PYTEST) -q -n 2 -m "not slow and not thorough" tests/unit
+
+docs: install ## the documentation as a site, in build/site; a link that leads nowhere is an error
+	$(BIN)/mkdocs build --quiet
 
 format: install ## let ruff put the code into shape
 	$(BIN)/ruff check --fix-only .

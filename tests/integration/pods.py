@@ -1,7 +1,7 @@
 """The containers of deploy/kubernetes as plain processes: what a kubelet would do with a pod, done here.
 
 Manifests are built by kustomize. A container's command, environment and probes are the manifest's; where this
-is root, so are its user (who may read all files here, as its own image would let it) and its read-only root.
+is root, so are its user, its rights and its read-only root.
 """
 
 import base64
@@ -154,15 +154,25 @@ def _root() -> bool:
 
 
 def _contained(container: JSON) -> list[str]:
-    """Root read-only, the volumes empty and writable, the user the manifest's, no capability but to read."""
+    """Root read-only, the volumes empty and writable, the user the manifest's, without any capability."""
     assert container["securityContext"]["readOnlyRootFilesystem"]
     assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
     volumes = [f"mount -t tmpfs -o mode=1777 none {each['mountPath']}" for each in container["volumeMounts"]]
-    prepare = " && ".join([*volumes, "mount -o remount,ro,bind /", 'exec setpriv "$@"'])
-    read = "-all,+dac_read_search"
+    steps = [*_home_opened(), *volumes, "mount -o remount,ro,bind /", 'exec setpriv "$@"']
     user = ["--reuid=10001", "--regid=10001", "--clear-groups", "--no-new-privs"]
-    rights = [f"--inh-caps={read}", f"--ambient-caps={read}", f"--bounding-set={read}"]
-    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", prepare, "sh", *user, *rights, "--"]
+    rights = ["--inh-caps=-all", "--bounding-set=-all"]
+    inside = ["unshare", "--mount", "--propagation", "private", "sh", "-c", " && ".join(steps), "sh"]
+    return [*inside, *user, *rights, "--"]
+
+
+def _home_opened() -> list[str]:
+    """Where Python or the code are in root's home, which nobody else may enter: a home of these alone."""
+    wanted = sorted({str(Path(each).resolve()) for each in (sys.base_prefix, sys.prefix, ROOT)})
+    inside = [path for path in wanted if path.startswith("/root/")]
+    kept = [f"mkdir -p /mnt/{n} && mount --bind {path} /mnt/{n}" for n, path in enumerate(inside)]
+    moved = [f"mkdir -p {path} && mount --move /mnt/{n} {path}" for n, path in enumerate(inside)]
+    emptied = ["mount -t tmpfs -o mode=755 none /mnt", *kept, "mount -t tmpfs -o mode=755 none /root"]
+    return [*emptied, *moved] if inside else []
 
 
 def _entered(process: subprocess.Popen[bytes]) -> list[str]:
