@@ -65,6 +65,8 @@ def database(settings: "Settings") -> JSON:
         if not Path(str(url.database)).exists():
             return finding("database", "ok", "none yet: the first start of the service makes it")
     there = current(settings.database_url)
+    if there is None:
+        return finding("database", "warning", f"{url.get_backend_name()}, without tables yet", _RELEASE)
     if there != newest():
         return finding("database", "failed", f"its tables are of {there}, not {newest()}", _RELEASE)
     return finding("database", "ok", f"{url.get_backend_name()}, its tables of {there}")

@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from servers import ServerMissing, program
+from servers import ServerMissing, free_port, program
 
 ROOT = Path(__file__).parents[2]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
@@ -86,6 +86,7 @@ class Pod:
     process: subprocess.Popen[bytes]
     log: Path
     port: int
+    metrics_port: int
 
     def output(self) -> str:
         return self.log.read_text(errors="replace")
@@ -123,7 +124,8 @@ def running(
     """The (only) container of a workload, or its init container. `instead`: what differs on this machine."""
     spec = named(objects, kind, name)["spec"]["template"]["spec"]
     (container,) = spec["initContainers" if init else "containers"]
-    environment = settings_of(objects, container) | instead
+    metrics = {"EDITQ_METRICS_HOST": "127.0.0.1", "EDITQ_METRICS_PORT": str(free_port())}
+    environment = settings_of(objects, container) | metrics | instead
     beside = {"EDITQ_DEVICE", "EDITQ_THREADS", "EDITQ_KEYS_REQUIRED"}
     assert set(instead) <= set(settings_of(objects, container)) | beside
     command = list(container["command"])
@@ -142,7 +144,8 @@ def running(
             start_new_session=True,
         )
     try:
-        yield Pod(spec, container, process, log, int(environment["EDITQ_PORT"]))
+        ports = int(environment["EDITQ_PORT"]), int(environment["EDITQ_METRICS_PORT"])
+        yield Pod(spec, container, process, log, *ports)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

@@ -10,7 +10,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from servers import ServerMissing, program
 from test_deploy_processes import picture
 
 from api.app import create_app
@@ -21,14 +20,9 @@ from storage.stores import open_stores
 from workers.release import register_models
 
 PAGE = (Path(__file__).parents[2] / "docs" / "backup.md").read_text()
-BLOCK = re.compile(r"```bash title=\"(back up|restore)\"\n(.*?)```", re.DOTALL)
+BLOCKS = dict(re.findall(r"```bash title=\"(.*?)\"\n(.*?)```", PAGE, re.DOTALL))
 PRETRAINED = Path(__file__).parents[2] / "gpu_ops" / "pretrained"
 JSON = dict[str, Any]
-
-
-def blocks(heading: str) -> dict[str, str]:
-    (section,) = [part for part in PAGE.split("\n## ") if part.startswith(heading)]
-    return dict(BLOCK.findall(section))
 
 
 class Site:
@@ -40,11 +34,25 @@ class Site:
         self.environ = environ | {"BACKUP": str(backup), "PATH": path}
         self.settings = Settings(**{n.removeprefix("EDITQ_").lower(): v for n, v in environ.items()})
 
-    def run(self, script: str) -> None:
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script], env=self.environ, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
+    def back_up(self) -> None:
+        self._run(f"back up {self.database}", f"back up {self.objects}")
+
+    def restore(self) -> None:
+        self._run(f"restore {self.objects}", f"restore {self.database}")
+
+    @property
+    def database(self) -> str:
+        return "PostgreSQL" if "EDITQ_DATABASE_URL" in self.environ else "SQLite"
+
+    @property
+    def objects(self) -> str:
+        return "S3" if "EDITQ_S3_BUCKET" in self.environ else "files"
+
+    def _run(self, *titles: str) -> None:
+        for title in titles:
+            command = ["bash", "-euo", "pipefail", "-c", BLOCKS[title]]
+            done = subprocess.run(command, env=self.environ, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
 
     def fill(self) -> None:
         migrate(self.settings.database_url)
@@ -87,71 +95,59 @@ class Site:
         return told
 
 
-def test_an_embedded_service_answers_after_a_restore_as_before(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    site = Site({"EDITQ_DATA_DIR": str(data)}, tmp_path / "backup")
+@pytest.fixture(params=["SQLite and files", "PostgreSQL and files", "PostgreSQL and S3"])
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Site:
+    environ = {"EDITQ_DATA_DIR": str(tmp_path / "data")}
+    if "PostgreSQL" in request.param:
+        environ["EDITQ_DATABASE_URL"] = request.getfixturevalue("postgres_url")
+    if "S3" in request.param:
+        server = request.getfixturevalue("rclone_s3")
+        environ |= {
+            "EDITQ_S3_ENDPOINT": server.endpoint,
+            "EDITQ_S3_BUCKET": server.new_bucket(),
+            "EDITQ_S3_PREFIX": "some/",
+            "EDITQ_S3_PATH_STYLE": "true",
+            "EDITQ_S3_ACCESS_KEY": server.access_key,
+            "EDITQ_S3_SECRET_KEY": server.secret_key,
+        }
+    return Site(environ, tmp_path / "backup")
+
+
+def test_after_a_wipe_and_a_restore_everything_answers_as_before(site: Site) -> None:
     site.fill()
-    (data / "webhook-secret").write_text("kept")
-    before, scripts = site.answers(), blocks("Of `editq up`")
-    site.run(scripts["back up"])
-    shutil.rmtree(data)
-    site.run(scripts["restore"])
+    before = site.answers()
+    site.back_up()
+    wipe(site)
+    site.restore()
     assert site.answers() == before
-    assert (data / "webhook-secret").read_text() == "kept"
     goes_on(site)
 
 
 def test_a_second_backup_has_what_came_since_the_first(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    site = Site({"EDITQ_DATA_DIR": str(data)}, tmp_path / "backup")
-    scripts = blocks("Of `editq up`")
+    site = Site({"EDITQ_DATA_DIR": str(tmp_path / "data")}, tmp_path / "backup")
     site.fill()
-    site.run(scripts["back up"])
+    (tmp_path / "data" / "webhook-secret").write_text("kept")
+    site.back_up()
     http = create_app(site.settings, open_stores(site.settings), lambda *_: None).test_client()
     assert http.post("/v1/jobs", json={"kind": "sample", "seed": 9}).status_code == 202
     before = site.answers()
-    site.run(scripts["back up"])
-    shutil.rmtree(data)
-    site.run(scripts["restore"])
+    site.back_up()
+    wipe(site)
+    site.restore()
     assert site.answers() == before
+    assert (tmp_path / "data" / "webhook-secret").read_text() == "kept"
 
 
-def test_a_service_on_servers_answers_after_a_restore_as_before(
-    postgres_url: str, rclone_s3: Any, tmp_path: Path
-) -> None:
-    try:
-        program("pg_dump", *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)))
-    except ServerMissing as error:
-        pytest.skip(str(error))
-    bucket = rclone_s3.new_bucket()
-    environ = {
-        "EDITQ_DATA_DIR": str(tmp_path / "data"),
-        "EDITQ_DATABASE_URL": postgres_url,
-        "EDITQ_S3_ENDPOINT": rclone_s3.endpoint,
-        "EDITQ_S3_BUCKET": bucket,
-        "EDITQ_S3_PREFIX": "some/",
-        "EDITQ_S3_PATH_STYLE": "true",
-        "EDITQ_S3_ACCESS_KEY": rclone_s3.access_key,
-        "EDITQ_S3_SECRET_KEY": rclone_s3.secret_key,
-    }
-    site = Site(environ, tmp_path / "backup")
-    site.fill()
-    before, scripts = site.answers(), blocks("Of servers")
-    site.run(scripts["back up"])
-    wipe(postgres_url, rclone_s3, bucket)
-    site.run(scripts["restore"])
-    assert site.answers() == before
-    goes_on(site)
-
-
-def wipe(url: str, server: Any, bucket: str) -> None:
-    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute("DROP SCHEMA public CASCADE")
-        connection.execute("CREATE SCHEMA public")
-    client = server.client()
-    keys = [each["Key"] for each in client.list_objects_v2(Bucket=bucket)["Contents"]]
-    for key in keys:
-        client.delete_object(Bucket=bucket, Key=key)
+def wipe(site: Site) -> None:
+    if site.objects == "S3":
+        store = open_stores(site.settings).objects
+        store.delete(list(store.list("")))
+    if site.database == "PostgreSQL":
+        url = site.environ["EDITQ_DATABASE_URL"].replace("+psycopg", "")
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA public CASCADE")
+            connection.execute("CREATE SCHEMA public")
+    shutil.rmtree(site.settings.data_dir, ignore_errors=True)
 
 
 def goes_on(site: Site) -> None:

@@ -16,7 +16,7 @@ from PIL import Image as Pillow
 from pods import JSON, Pod, built, running
 from servers import S3Server, free_port
 
-WAIT_S = 150.0
+WAIT_S = 240.0
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def picture() -> bytes:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_service_of_the_manifests_does_a_job_and_drains_within_its_grace_period(
     objects: list[JSON], here: dict[str, str], tmp_path: Path
 ) -> None:
@@ -79,6 +79,8 @@ def test_a_service_of_the_manifests_does_a_job_and_drains_within_its_grace_perio
     ):
         for pod in (web, cpu, gpu):
             pod.until_ready()
+            scraped = httpx.get(f"http://127.0.0.1:{pod.metrics_port}/metrics", trust_env=False)
+            assert "editq_" in scraped.text
         assert httpx.get(f"{http.base_url}/v1/jobs", trust_env=False).status_code == 401
         job = long_job(http)
         until(lambda: (state(http, job)["progress"] or {}).get("step", 0) > 2, "a few steps", web, gpu)
@@ -87,10 +89,12 @@ def test_a_service_of_the_manifests_does_a_job_and_drains_within_its_grace_perio
         assert took_s < 60  # far within the grace period: a step and a checkpoint
         drained = state(http, job)
         assert (drained["status"], drained["drains"]) == ("queued", 1)
+        assert http.post(f"/v1/jobs/{job}/stop").status_code == 202  # what is left would take long here
         with running(objects, "Deployment", "gpu", tmp_path, here) as another:
             until(lambda: state(http, job)["status"] not in ("queued", "running"), "the end", web, another)
         ended = state(http, job)
         assert (ended["status"], ended["attempt"], ended["lost"]) == ("succeeded", 2, 0), ended
+        assert ended["result"]["stopped_early"] is True
         for pod in (cpu, web):
             status, took_s = pod.end()
             assert status == 0, pod.output()
