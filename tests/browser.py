@@ -11,7 +11,7 @@ ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
 ]
-LONG_MS = 60_000
+LONG_MS = 120_000
 FINE = ("net::ERR_", "status of 409")  # the service is away; a job has ended before it was to be canceled
 SERIOUS = ("serious", "critical")
 
