@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from flask import Response
 
 from api.job_view import job_view
+from api.limits import check_submit
 from api.options import check_options
 from api.paging import answer
 from api.service import service, stores, tenant_id
@@ -37,6 +38,7 @@ def accept(spec: JobSpec, key: IdempotencyKey | None, *, retry_of: str | None = 
 
 def add(spec: JobSpec, key: IdempotencyKey | None, *, retry_of: str | None = None) -> Job:
     """The job, safely queued and rung for; under a key that is known the job of that key."""
+    check_submit(tenant_id())
     check_options(spec.options, service().settings)
     check_spec(spec, tenant_id(), stores())
     with _about_key():

@@ -26,6 +26,7 @@ from api.jobs import jobs
 from api.keys import keys
 from api.log import register_log, tell_of_request
 from api.meters import count_requests
+from api.limits import limits, register_limits
 from api.models import models
 from api.queues import queues
 from api.results import results
@@ -47,7 +48,7 @@ DOCS = "/docs"
 NAME = re.compile(r"[A-Za-z0-9_.:@-]{1,200}")  # workers are called by host and process: pc:412:gpu
 RESOURCES = (
     *(images, files, models, vectors, jobs, job_actions, job_filters, history, deliveries, batches, results),
-    *(keys, queues, workers, usage, error_catalogue, health),
+    *(keys, limits, queues, workers, usage, error_catalogue, health),
 )
 WAITING_REQUESTS = 16  # gunicorn_conf.py sets it by the number of threads
 BEARER = {
@@ -87,6 +88,7 @@ def create_app(settings: Settings, stores: Stores, ring: Ring) -> OpenAPI:
     app.extensions["editq"] = Service(settings, stores, ring, Slots(WAITING_REQUESTS))
     register_log(app)
     count_requests(app)
+    register_limits(app)
     register_auth(app, settings)
     register_errors(app, settings.max_body_bytes)
     app.before_request(tell_of_request)
@@ -161,7 +163,7 @@ def _document(app: OpenAPI) -> dict[str, Any]:
             scope = scopes[path, method]
             operation["security"] = [] if scope is None else [{"key": [scope.value]}]
             if scope is not None:
-                operation["responses"] |= {str(status): told for status, told in responses(401).items()}
+                operation["responses"] |= {str(status): told for status, told in responses(401, 429).items()}
             if "application/json" in operation["responses"].get("422", {}).get("content", {}):
                 del operation["responses"]["422"]
     return document

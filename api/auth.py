@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Request, g, request
 
+from api.limits import check_rate
 from api.scopes import OPERATORS, check_stated, scope_of
 from api.service import service
 from storage.addresses import is_loopback
@@ -119,9 +120,11 @@ def register_auth(app: Flask, settings: Settings) -> None:
             return
         if not settings.keys_required and "Authorization" not in request.headers:
             g.tenant_id = LOCAL_TENANT
+            check_rate(LOCAL_TENANT)
             return
         g.key = authenticate(request)
         g.tenant_id = g.key.tenant_id
+        check_rate(g.tenant_id)
         authorise(g.key, request.endpoint, operators)
 
 

@@ -14,6 +14,7 @@ from api.download import send_object
 from api.errors import about, responses
 from api.idempotency import KeyHeaders, key_of
 from api.job_actions import JobChange
+from api.limits import check_submit
 from api.paging import PageQuery, answer, answer_page
 from api.service import service, stores, tenant_id
 from api.strictly import reads_json
@@ -80,6 +81,7 @@ def _replay(key: IdempotencyKey | None) -> Response | None:
 
 
 def _accept(spec: BatchSpec, key: IdempotencyKey | None, *, retry_of: str | None = None) -> Response:
+    check_submit(tenant_id())
     check_batch(spec, tenant_id(), stores())
     webhook = spec.options.webhook
     with about("Idempotency-Key"):

@@ -13,6 +13,7 @@ The tree of storage/errors.py, and the few that only HTTP can raise:
 """
 
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -29,6 +30,7 @@ from storage.errors import (
     InternalError,
     InvalidInput,
     KeyMissing,
+    LimitReached,
     NotFound,
     Unauthorised,
     Unavailable,
@@ -125,7 +127,8 @@ def problem(error: EditqError) -> Response:
         told = "" if isinstance(error, KeyMissing) else ', error="invalid_token"'
         answer.headers["WWW-Authenticate"] = f'Bearer realm="editq"{told}'
     if error.retryable:
-        answer.headers["Retry-After"] = str(RETRY_AFTER_S)
+        wait_s = error.retry_after_s if isinstance(error, LimitReached) else RETRY_AFTER_S
+        answer.headers["Retry-After"] = str(max(1, math.ceil(wait_s)))
     return answer
 
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Response
+from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field
@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from api.download import send_object
 from api.errors import responses
 from api.file_upload import FileFields, FileHeaders, Sha256, forget_file, keep_file
+from api.limits import check_store
 from api.paging import PageQuery, PageView, answer, answer_page
 from api.service import stores, tenant_id
 from storage.file_records import File
@@ -73,6 +74,7 @@ def upload_file(query: FileFields, header: FileHeaders) -> Response:
     It goes to the store as it comes in. With its SHA-256 given, as `sha256` or X-Content-SHA256, a body that
     is not that is refused, and nothing is kept of it. The same content again is the same file: 200 then.
     """
+    check_store(tenant_id(), request.content_length or 0)
     file, new = keep_file(tenant_id(), query, header)
     created = answer(file_view(file), 201 if new else 200)
     created.headers["Location"] = f"/v1/files/{file.id}"

@@ -3,13 +3,14 @@
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from flask import Response
+from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field
 
 from api.download import send_object
 from api.errors import responses
+from api.limits import check_store
 from api.paging import PageQuery, PageView, answer, answer_page
 from api.service import stores, tenant_id
 from api.upload import ImageFields, forget_image, keep_image, read_upload
@@ -88,6 +89,7 @@ def upload_image(query: ImageFields) -> Response:
     Content-Type (`?role=mask&filename=...`). A mask is an indexed or grey PNG whose values are part ids.
     Nothing is kept unless the whole file could be decoded.
     """
+    check_store(tenant_id(), request.content_length or 0)
     data, fields = read_upload(query)
     image = keep_image(tenant_id(), data, fields)
     created = answer(image_view(image), 201)

@@ -27,7 +27,7 @@ READ = frozenset(
         *("history.watch_job", "history.get_history", "history.explain_job", "deliveries.list_deliveries"),
         *("batches.list_batches", "batches.get_batch", "batches.watch_batch"),
         *("batches.get_file", "batches.get_archive", "results.get_result"),
-        *("queues.list_queues", "workers.list_workers", "usage.get_usage"),
+        *("queues.list_queues", "workers.list_workers", "usage.get_usage", "limits.list_limits"),
     }
 )
 SUBMIT = frozenset(

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from flask import current_app, g
 
+from api.known import Known
 from api.slots import Slots
+from storage.limit_records import Held, Limit
 from storage.settings import Settings
 from storage.stores import Stores
 from workers.queue import Ring
@@ -20,6 +22,10 @@ class Service:
     ring: Ring
     slots: Slots
     stopping: Callable[[], bool] = lambda: False
+
+    def __post_init__(self) -> None:
+        self.limits: Known[dict[Limit, float]] = Known(self.stores.limits.of)
+        self.held: Known[Held] = Known(self.stores.limits.held)
 
 
 def service() -> Service:

@@ -3,13 +3,14 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from flask import Response
+from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag as ApiTag
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.download import send_object
 from api.errors import responses
+from api.limits import check_store
 from api.models import FileView
 from api.paging import PageQuery, PageView, answer, answer_page
 from api.service import stores, tenant_id
@@ -159,6 +160,7 @@ def import_vector() -> Response:
     Its numbers are float32 [L, D] or [1, L, D], all finite, of the shape of the model's codes. Nothing in
     the file is executed, and nothing is kept unless all of it could be read. It has no transfer report.
     """
+    check_store(tenant_id(), request.content_length or 0)
     data, fields = read_vector_form()
     vector = keep_vector(tenant_id(), data, fields)
     created = answer(vector_view(vector), 201)

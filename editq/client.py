@@ -30,7 +30,7 @@ from editq.client_keys import KeyCalls
 from editq.client_pictures import PictureCalls
 from editq.client_vectors import VectorCalls
 from editq.problems import check, plain_errors
-from storage.errors import Unavailable
+from storage.errors import TooManyRequests, Unavailable
 
 JSON = dict[str, Any]
 _PAGE = 100  # items that a list gives at once, at most
@@ -119,9 +119,9 @@ class Client(JobCalls, VectorCalls, FolderCalls, BatchCalls, PictureCalls, KeyCa
         while True:
             try:
                 return self._json("POST", path, headers=headers, **arguments)
-            except Unavailable as error:
+            except (Unavailable, TooManyRequests) as error:
                 wait_s = random.uniform(pause_s / 2, pause_s)
-                if error.status != Unavailable.status or time.monotonic() + wait_s > deadline:
+                if error.status not in (429, 503) or time.monotonic() + wait_s > deadline:
                     raise
             time.sleep(wait_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)

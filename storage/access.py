@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from storage.key_records import ApiKey, NewSecret, Scope, Stored
+from storage.limit_records import Held, Limit, Taken
 from storage.records import Page
 
 
@@ -38,3 +39,22 @@ class Keys(Protocol):
 
     def any(self) -> bool:
         """Whether there is a key that holds, of any tenant."""
+
+
+class Limits(Protocol):
+    """How much a tenant may do, and what it has. Claims look at JOBS_RUNNING and GPU_S_PER_DAY themselves."""
+
+    def of(self, tenant_id: str) -> dict[Limit, float]:
+        """Every limit; 0 is none."""
+
+    def set(self, tenant_id: str, limit: Limit, value: float | None) -> None:
+        """For this tenant; None: as the settings say."""
+
+    def held(self, tenant_id: str) -> Held: ...
+
+
+class Rates(Protocol):
+    """Token buckets, by name. They never raise."""
+
+    def take(self, name: str, *, per_s: float, burst: int) -> Taken:
+        """One token, if there is one."""

@@ -5,6 +5,7 @@ served least recently (table turns, which each claim moves); then the oldest. In
 oldest is always first, so only these heads are compared: what a claim costs does not grow with the queue.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import (
@@ -29,6 +30,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from storage.access_tables import TENANT_LIMITS
+from storage.limit_records import Limit
+from storage.limits import full_tenants
 from storage.records import Priority
 from storage.rows import QUEUED
 from storage.tables import DRAINS, JOBS, PAUSES, TURNS
@@ -101,8 +105,9 @@ def _tenants(queue: Named) -> Any:
     return tenants.union_all(select(following).where(tenants.c.tenant_id.is_not(None)))
 
 
-def best(now: Clock, ageing_s: float) -> Select[Any]:
-    """(tenant_id, priority) of the heads, best first; none of a paused queue, or for a drained worker.
+def best(now: Clock, ageing_s: float, limits: Mapping[Limit, float]) -> Select[Any]:
+    """(tenant_id, priority, most) of the heads, best first; none of a paused queue, or for a drained worker,
+    or of a tenant that has as much running as it may. `most`: how many that is, 0 for no limit.
 
     Parameters: in_queue, by_worker.
     """
@@ -111,10 +116,13 @@ def best(now: Clock, ageing_s: float) -> Select[Any]:
     turn = and_(TURNS.c.queue == queue, TURNS.c.tenant_id == head.c.tenant_id)
     undrained = ~exists().where(DRAINS.c.worker == worker)
     served_at = func.coalesce(TURNS.c.served_at, 0)
+    own = and_(TENANT_LIMITS.c.tenant_id == head.c.tenant_id, TENANT_LIMITS.c.name == Limit.JOBS_RUNNING)
+    most = func.coalesce(TENANT_LIMITS.c.value, limits[Limit.JOBS_RUNNING]).label("most")
+    may = head.c.tenant_id.not_in(full_tenants(now, limits))
     return (
-        select(head.c.tenant_id, head.c.priority)
-        .select_from(head.outerjoin(TURNS, turn))
-        .where(head.c.created_at.is_not(None), unpaused(queue), undrained)
+        select(head.c.tenant_id, head.c.priority, most)
+        .select_from(head.outerjoin(TURNS, turn).outerjoin(TENANT_LIMITS, own))
+        .where(head.c.created_at.is_not(None), unpaused(queue), undrained, may)
         .order_by(rank_at(now, ageing_s, head.c), served_at, head.c.created_at)
     )
 

@@ -18,6 +18,7 @@ SECTIONS = {
     "s3_bucket": "Objects in S3",
     "buckets": "Batches",
     "host": "The API",
+    "limit_requests_per_s": "Limits of a tenant",
     "lease_s": "Jobs and leases",
     "outputs_kept_s": "What is kept, and for how long",
     "webhook_secret": "Webhooks",

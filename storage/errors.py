@@ -19,6 +19,7 @@
     │   ├── MaskUnchanged         mask_unchanged      422
     │   ├── UnknownPart           unknown_part        422
     │   ├── AmountUnreachable     amount_unreachable  422    no strength of a vector changes so much
+    │   ├── TooManyItems          too_many_items      422    a batch of more items than the tenant may
     │   └── KeyReused             idempotency_key_reused 422    the same key came with another body
     ├── Unauthorised              unauthorised        401  no   who asks is not known
     │   ├── KeyMissing            key_missing         401
@@ -49,6 +50,11 @@
     │   ├── VectorInUse           vector_in_use       409
     │   ├── ModelInUse            model_in_use        409
     │   └── JobInUse              job_in_use          409
+    ├── LimitReached              limit_reached       429  yes  as much as the tenant may
+    │   ├── TooManyRequests       too_many_requests   429
+    │   ├── TooManyJobsWaiting    too_many_jobs_waiting 429
+    │   ├── TooManyBytesStored    too_many_bytes_stored 429
+    │   └── GpuTimeUsedUp         gpu_time_used_up    429       of this day
     ├── LeaseLost                 lease_lost          409  no   another attempt owns the row
     ├── Unavailable               unavailable         503  yes  a part of the platform is away
     │   ├── StorageUnavailable    storage_unavailable 503
@@ -163,6 +169,10 @@ class UnknownPart(InvalidInput):
 
 class AmountUnreachable(InvalidInput):
     code = "amount_unreachable"
+
+
+class TooManyItems(InvalidInput):
+    code = "too_many_items"
 
 
 class KeyReused(InvalidInput):
@@ -285,6 +295,32 @@ class ModelInUse(Conflict):
 
 class JobInUse(Conflict):
     code = "job_in_use"
+
+
+class LimitReached(EditqError):
+    """As much as this tenant may, by one of its limits in /v1/limits."""
+
+    code, status, retryable = "limit_reached", 429, True
+
+    def __init__(self, detail: str, *, retry_after_s: float = 1.0, **about: Any) -> None:
+        super().__init__(detail, **about)
+        self.retry_after_s = retry_after_s
+
+
+class TooManyRequests(LimitReached):
+    code = "too_many_requests"
+
+
+class TooManyJobsWaiting(LimitReached):
+    code = "too_many_jobs_waiting"
+
+
+class TooManyBytesStored(LimitReached):
+    code = "too_many_bytes_stored"
+
+
+class GpuTimeUsedUp(LimitReached):
+    code = "gpu_time_used_up"
 
 
 class LeaseLost(EditqError):

@@ -5,6 +5,7 @@ running row; what it changes is decided in storage/transitions.py. A change, its
 that tells of it are one transaction, and the event's number is the row's own count.
 """
 
+import contextlib
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,6 +22,7 @@ from storage.idempotency import once, remember, remembered
 from storage.keeping import keep
 from storage.library_records import NOTHING_KEPT, Kept
 from storage.meters import count_claim
+from storage.limit_records import NO_LIMITS, Limit
 from storage.new_jobs import insert_job, job_values
 from storage.plain import ref_to_dict
 from storage.queues import SqlQueues
@@ -44,13 +46,22 @@ from storage.transitions import Change
 from storage.usage import account
 
 _SWEPT_AT_ONCE = 100
+_CLAIM_TRIES = 5
+_ROOM_LOCK = 0x726F6F6D  # "room"
+
+
+class _Crowded(Exception):
+    """The tenant's last place was taken between looking and locking: look again."""
 
 
 class SqlJobs(SqlQueues):
-    def __init__(self, database: Database, *, ageing_s: float = 600.0) -> None:
-        super().__init__(database, ageing_s=ageing_s)
+    def __init__(
+        self, database: Database, *, ageing_s: float = 600.0, limits: Mapping[Limit, float] = NO_LIMITS
+    ) -> None:
+        super().__init__(database, ageing_s=ageing_s, limits=limits)
         now = moment(database.now)
-        self._best, self._free = best(now, ageing_s), free(now)  # made once: it takes longer than a claim
+        self._best = best(now, ageing_s, limits)  # made once: it takes longer than a claim
+        self._free = free(now)
 
     def add(
         self,
@@ -117,6 +128,12 @@ class SqlJobs(SqlQueues):
             "started_at": func.coalesce(JOBS.c.started_at, self._now), "updated_at": self._now,
             "claimed_at": self._now, "event_count": JOBS.c.event_count + 1,
         }  # fmt: skip
+        for _ in range(_CLAIM_TRIES):
+            with contextlib.suppress(_Crowded):
+                return self._claim(queue, worker, values, token)
+        return None
+
+    def _claim(self, queue: str, worker: str, values: Mapping[str, Any], token: str) -> Claim | None:
         with self._database.write() as connection:
             row = self._take(connection, queue, worker, values)
             if row is None:
@@ -136,12 +153,24 @@ class SqlJobs(SqlQueues):
         """Of the best class of a tenant, the oldest row that no other claim is taking at this moment."""
         here = {"in_queue": queue}
         for head in connection.execute(self._best, here | {"by_worker": worker}).all():
+            self._keep_room(connection, queue, head)
             statement = update(JOBS).where(self._free).values(values).returning(JOBS)
             there = here | {"of_tenant": head.tenant_id, "of_class": head.priority}
             row = connection.execute(statement, there).one_or_none()
             if row is not None:
                 return row
         return None
+
+    def _keep_room(self, connection: Connection, queue: str, head: Row[Any]) -> None:
+        """Claims of a tenant with a limit go one by one, or two at once would both find the last place free.
+        Raises _Crowded where that was taken meanwhile. (SQLite has one writer anyhow.)"""
+        if not head.most or connection.dialect.name == "sqlite":
+            return
+        place = func.hashtext(f"{queue} {head.tenant_id}")
+        connection.execute(select(func.pg_advisory_xact_lock(_ROOM_LOCK, place)))
+        mine = and_(RUNNING, JOBS.c.queue == queue, JOBS.c.tenant_id == head.tenant_id)
+        if connection.execute(select(func.count()).select_from(JOBS).where(mine)).scalar_one() >= head.most:
+            raise _Crowded
 
     def renew(self, claim: Claim, *, lease_s: float) -> Renewal:
         values = {"lease_until": self._now + lease_s, "updated_at": self._now}

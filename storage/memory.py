@@ -216,8 +216,10 @@ class MemoryLocks:
 def memory_stores() -> Stores:
     from storage.memory_batches import MemoryBatches
     from storage.memory_keys import MemoryKeys
+    from storage.memory_limits import MemoryLimits
     from storage.memory_outbox import MemoryOutbox
     from storage.memory_retention import MemoryRetention  # imports this module
+    from storage.rates import MemoryRates
 
     jobs = MemoryJobs()
     library = MemoryLibrary(jobs)
@@ -233,4 +235,6 @@ def memory_stores() -> Stores:
         batches,
         Sources(functools.cache(lambda _tenant_id: MemorySource()), {}),
         MemoryKeys(),
+        MemoryLimits(jobs, library),
+        MemoryRates(),
     )

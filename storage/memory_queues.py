@@ -49,6 +49,7 @@ class MemoryQueues:
         self.batch_changed: Callable[[Job], None] = _nothing_follows
         self.batch_paused: Callable[[str], bool] = lambda _batch_id: False
         self.open_batch_naming: Callable[[str, str | None], str | None] = lambda _thing, _tenant: None
+        self.full_tenants: Callable[[str], frozenset[str]] = lambda _queue: frozenset()  # limits put theirs
         self._ageing_s = ageing_s
         self._turns: dict[tuple[str, str], int] = {}  # the number of the claim that served a tenant last
         self._paused: set[str] = set()
@@ -172,7 +173,10 @@ class MemoryQueues:
             self.used[key] = added(self.used.get(key), use)
 
     def _eligible(self, queue: str) -> list[Job]:
-        return [] if queue in self._paused else self._waiting(queue, self.clock())
+        if queue in self._paused:
+            return []
+        full = self.full_tenants(queue)
+        return [job for job in self._waiting(queue, self.clock()) if job.tenant_id not in full]
 
     def _first(self, queue: str, worker: str) -> Job | None:
         """What a claim takes: see storage/claims.py."""

@@ -1,5 +1,6 @@
 """The jobs table seen as queues: what waits, what runs, who is ahead, what is paused or drained."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import (
@@ -21,6 +22,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from storage.batch_tables import BATCHES
 from storage.claims import Clock, due, heads, moment, rank_at, unpaused, waiting
 from storage.database import Database
+from storage.limit_records import NO_LIMITS, Limit
+from storage.limits import full_tenants
 from storage.records import GPU_QUEUE, Job, Priority, Queue, Standing, Status, Usage
 from storage.rows import QUEUED, RUNNING, job_of
 from storage.tables import DRAINS, JOBS, PAUSES, USAGE
@@ -29,14 +32,19 @@ from storage.tables import DRAINS, JOBS, PAUSES, USAGE
 class SqlQueues:
     """The half of SqlJobs that looks at many rows, or at none."""
 
-    def __init__(self, database: Database, *, ageing_s: float = 600.0) -> None:
+    def __init__(
+        self, database: Database, *, ageing_s: float = 600.0, limits: Mapping[Limit, float] = NO_LIMITS
+    ) -> None:
         self._database = database
         self._now = database.now
         self._ageing_s = ageing_s
+        self._limits = limits
         self._insert: Any = sqlite.insert if database.engine.dialect.name == "sqlite" else postgresql.insert
 
     def eligible(self, queue: str) -> int:
-        return self._count(waiting(queue, moment(self._now)), unpaused(queue))
+        full = full_tenants(self._now, self._limits).params(in_queue=queue)
+        may = JOBS.c.tenant_id.not_in(full)
+        return self._count(waiting(queue, moment(self._now)), unpaused(queue), may)
 
     def position(self, job: Job) -> int:
         return sum(self.ahead(job).values())

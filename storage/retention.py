@@ -57,7 +57,12 @@ class SqlRetention:
         query = select(JOBS).where(expired).order_by(JOBS.c.ended_at).limit(limit)
         with self._database.write() as connection:
             rows = connection.execute(query.with_for_update(skip_locked=True)).all()
-            values = {"outputs": {}, "outputs_expired_at": self._now, "updated_at": self._now}
+            values = {
+                "outputs": {},
+                "outputs_bytes": 0,
+                "outputs_expired_at": self._now,
+                "updated_at": self._now,
+            }
             these = JOBS.c.id.in_([row.id for row in rows])
             connection.execute(update(JOBS).where(these).values(values))
         return tuple(map(job_of, rows))
@@ -86,7 +91,7 @@ class SqlRetention:
             ids = connection.execute(query).scalars().all()
             left = and_(JOBS.c.batch_id.in_(ids), JOBS.c.status == Status.SUCCEEDED.value)
             outputs = connection.execute(select(JOBS.c.outputs).where(left)).scalars().all()
-            connection.execute(update(JOBS).where(left).values(gone | {"outputs": {}}))
+            connection.execute(update(JOBS).where(left).values(gone | {"outputs": {}, "outputs_bytes": 0}))
             connection.execute(update(BATCHES).where(BATCHES.c.id.in_(ids)).values(gone | {"files": {}}))
         return tuple(ref["key"] for named in outputs for ref in (named or {}).values())
 

@@ -108,6 +108,8 @@ def apply(
     values = change.values | {"updated_at": now}
     if "ended_at" in values:
         values["ended_token"] = ended_token
+    if "outputs" in values:
+        values["outputs_bytes"] = sum(ref["byte_size"] for ref in values["outputs"].values())
     if change.event is not None:
         values["event_count"] = JOBS.c.event_count + 1
     same = and_(JOBS.c.id == job.id, JOBS.c.status == job.status.value, JOBS.c.attempt == job.attempt)

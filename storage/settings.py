@@ -5,11 +5,13 @@ An empty variable counts as one that is not set. Only EDITQ_ variables are read,
 """
 
 import base64
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Field,
+    NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
@@ -20,8 +22,14 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from storage.addresses import is_loopback, networks_of
+from storage.limit_records import Limit
 from storage.records import LOCAL_TENANT
 from storage.sources import BucketSettings
+
+
+def _with_keys(value: int) -> Callable[[dict[str, Any]], int]:
+    """A limit that the one user of a machine needs not."""
+    return lambda data: value if data["keys_required"] else 0
 
 
 class Settings(BaseSettings):
@@ -91,6 +99,32 @@ class Settings(BaseSettings):
     )
     max_picture_pixels: PositiveInt = Field(
         default=40_000_000, description="Largest picture, width times height."
+    )
+
+    limit_requests_per_s: NonNegativeFloat = Field(
+        default_factory=_with_keys(50),
+        description="Requests a second of one tenant, after a burst of twice as many. 0, here and below: no "
+        "limit. Rows of the database set others for single tenants (`python -m workers.limits`). "
+        "Default: 50 where keys are required, else 0.",
+    )
+    limit_jobs_waiting: NonNegativeInt = Field(
+        default_factory=_with_keys(10_000),
+        description="Queued jobs of one tenant. Default: 10 000 where keys are required, else 0.",
+    )
+    limit_jobs_running: NonNegativeInt = Field(
+        default=0, description="Running jobs of one tenant in a queue; more wait, others take their turn."
+    )
+    limit_bytes_stored: NonNegativeInt = Field(
+        default_factory=_with_keys(100 << 30),
+        description="Bytes of one tenant's pictures, files and outputs. "
+        "Default: 100 GiB where keys are required, else 0.",
+    )
+    limit_batch_items: NonNegativeInt = Field(
+        default_factory=_with_keys(1_000_000),
+        description="Items of one batch. Default: 1 000 000 where keys are required, else 0.",
+    )
+    limit_gpu_s_per_day: NonNegativeFloat = Field(
+        default=0.0, description="GPU seconds of one tenant on one day (UTC); more waits for the next."
     )
 
     lease_s: PositiveFloat = Field(
@@ -212,6 +246,11 @@ class Settings(BaseSettings):
     def objects(self) -> Literal["files", "s3"]:
         """Which object store: S3 where a bucket is named."""
         return "s3" if self.s3_bucket else "files"
+
+    @property
+    def limits(self) -> dict[Limit, float]:
+        """Of a tenant that has none of its own."""
+        return {limit: float(getattr(self, f"limit_{limit.value}")) for limit in Limit}
 
     @property
     def objects_dir(self) -> Path:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from storage.access import Keys as Keys
+from storage.access import Limits as Limits
+from storage.access import Rates as Rates
 from storage.batch_stores import Batches as Batches
 from storage.holdings import Library as Library
 from storage.library_records import NOTHING_KEPT, Kept
@@ -236,6 +238,8 @@ class Stores:
     batches: Batches
     sources: Sources
     keys: Keys
+    limits: Limits
+    rates: Rates
 
 
 def open_stores(settings: "Settings") -> Stores:
@@ -248,13 +252,15 @@ def open_stores(settings: "Settings") -> Stores:
     from storage.jobs import SqlJobs
     from storage.keys import SqlKeys
     from storage.library import SqlLibrary
+    from storage.limits import SqlLimits
     from storage.locks import SqlLocks
     from storage.outbox import SqlOutbox
     from storage.progress import RedisProgressBoard
+    from storage.rates import RedisRates
     from storage.retention import SqlRetention
 
     database = Database(settings.database_url)
-    jobs = SqlJobs(database, ageing_s=settings.ageing_s)
+    jobs = SqlJobs(database, ageing_s=settings.ageing_s, limits=settings.limits)
     return Stores(
         jobs,
         SqlLibrary(database),
@@ -266,6 +272,8 @@ def open_stores(settings: "Settings") -> Stores:
         SqlBatches(database, jobs),
         open_sources(settings),
         SqlKeys(database),
+        SqlLimits(database, settings.limits),
+        RedisRates(settings.redis_url),
     )
 
 

@@ -11,7 +11,7 @@ from servers import S3Server
 from sqlalchemy import text
 from store_records import Records, memory_records, sql_records
 
-from storage.access import Keys
+from storage.access import Keys, Limits
 from storage.batch_stores import Batches
 from storage.database import Database
 from storage.memory import MemoryObjects, MemoryProgressBoard
@@ -88,6 +88,11 @@ def records(request: pytest.FixtureRequest) -> Iterator[Records]:
 @pytest.fixture
 def jobs(records: Records) -> Jobs:
     return records.jobs
+
+
+@pytest.fixture
+def limits(records: Records) -> Limits:
+    return records.limits
 
 
 @pytest.fixture

@@ -2,18 +2,20 @@
 
 from dataclasses import dataclass
 
-from storage.access import Keys
+from storage.access import Keys, Limits
 from storage.batch_stores import Batches
 from storage.batches import SqlBatches
 from storage.database import Database
 from storage.jobs import SqlJobs
 from storage.keys import SqlKeys
 from storage.library import SqlLibrary
+from storage.limits import SqlLimits
 from storage.locks import SqlLocks
 from storage.memory import MemoryLibrary, MemoryLocks
 from storage.memory_batches import MemoryBatches
 from storage.memory_jobs import MemoryJobs
 from storage.memory_keys import MemoryKeys
+from storage.memory_limits import MemoryLimits
 from storage.memory_outbox import MemoryOutbox
 from storage.memory_retention import MemoryRetention
 from storage.outbox import SqlOutbox
@@ -34,6 +36,7 @@ class Records:
     retention: Retention
     batches: Batches
     keys: Keys
+    limits: Limits
 
 
 def memory_records() -> Records:
@@ -41,7 +44,17 @@ def memory_records() -> Records:
     library = MemoryLibrary(jobs)
     batches = MemoryBatches(jobs)
     outbox, retention = MemoryOutbox(jobs), MemoryRetention(jobs, library, batches)
-    return Records(None, jobs, library, MemoryLocks(), outbox, retention, batches, MemoryKeys())
+    return Records(
+        None,
+        jobs,
+        library,
+        MemoryLocks(),
+        outbox,
+        retention,
+        batches,
+        MemoryKeys(),
+        MemoryLimits(jobs, library),
+    )
 
 
 def sql_records(database: Database) -> Records:
@@ -55,4 +68,5 @@ def sql_records(database: Database) -> Records:
         SqlRetention(database),
         SqlBatches(database, jobs),
         SqlKeys(database),
+        SqlLimits(database),
     )

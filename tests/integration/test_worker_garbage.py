@@ -23,6 +23,7 @@ from storage.errors import StorageUnavailable
 from storage.library_records import Kept, Model, Part
 from storage.memory import MemoryObjects, MemoryProgressBoard, memory_stores
 from storage.objects import FileObjects, checkpoint_key, image_key, job_prefix, model_key, output_key
+from storage.rates import MemoryRates
 from storage.records import Claim, Count, ObjectRef, new_id
 from storage.settings import Settings
 from storage.sources import MemorySource, Sources
@@ -36,7 +37,18 @@ NO_SOURCES = Sources(lambda _tenant_id: MemorySource(), {})
 def stores_of(records: Records, objects: Objects) -> Stores:
     board = MemoryProgressBoard()
     upkeep = (records.locks, records.outbox, records.retention)
-    return Stores(records.jobs, records.library, objects, board, *upkeep, records.batches, NO_SOURCES)
+    return Stores(
+        records.jobs,
+        records.library,
+        objects,
+        board,
+        *upkeep,
+        records.batches,
+        NO_SOURCES,
+        records.keys,
+        records.limits,
+        MemoryRates(),
+    )
 
 
 @pytest.fixture

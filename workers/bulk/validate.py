@@ -21,8 +21,9 @@ import numpy.typing as npt
 from gpu_ops.progress import Progress, State, Steps
 from storage.batch_records import Batch, Chunk
 from storage.batch_specs import BatchSpec, read_batch_spec
-from storage.errors import EditqError
+from storage.errors import EditqError, TooManyItems
 from storage.library_records import Kept
+from storage.limit_records import Limit
 from storage.manifests import Entry, Refused
 from storage.settings import Settings
 from storage.stores import Stores
@@ -105,14 +106,17 @@ def chunk_items_of(spec: BatchSpec, settings: Settings) -> int:
 
 
 def operate(reading: Reading, _resume: State | None) -> Steps[Reading]:
-    """A reading that was cut off starts over."""
-    count = 0
+    """A reading that was cut off starts over. Raises TooManyItems."""
+    count, most = 0, reading.stores.limits.of(reading.batch.tenant_id)[Limit.BATCH_ITEMS]
     for number, line, entry in read_inputs(reading.spec, reading.batch.tenant_id, reading.stores):
         if isinstance(entry, EditqError):
             reading.refuse(number, line, entry)
         else:
             reading.take(entry)
         count += 1
+        if 0 < most < count:
+            text = f"A batch of yours may have {most:.0f} items."
+            raise TooManyItems(text, field="inputs", expected="several batches")
         if count % TOLD_EVERY == 0:
             yield Progress(count, 2 * count)
     yield Progress(count, 2 * count + 1)
