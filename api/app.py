@@ -10,6 +10,7 @@ from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 from pydantic import ValidationError
 
+from api.audit import register_audit
 from api.auth import finish_auth, register_auth
 from api.batches import batches
 from api.body import discard_rest
@@ -24,9 +25,9 @@ from api.job_actions import job_actions
 from api.job_filters import job_filters
 from api.jobs import jobs
 from api.keys import keys
+from api.limits import limits, register_limits
 from api.log import register_log, tell_of_request
 from api.meters import count_requests
-from api.limits import limits, register_limits
 from api.models import models
 from api.queues import queues
 from api.results import results
@@ -89,6 +90,7 @@ def create_app(settings: Settings, stores: Stores, ring: Ring) -> OpenAPI:
     register_log(app)
     count_requests(app)
     register_limits(app)
+    register_audit(app)
     register_auth(app, settings)
     register_errors(app, settings.max_body_bytes)
     app.before_request(tell_of_request)

@@ -21,8 +21,8 @@ from storage.errors import LeaseLost
 from storage.idempotency import once, remember, remembered
 from storage.keeping import keep
 from storage.library_records import NOTHING_KEPT, Kept
-from storage.meters import count_claim
 from storage.limit_records import NO_LIMITS, Limit
+from storage.meters import count_claim
 from storage.new_jobs import insert_job, job_values
 from storage.plain import ref_to_dict
 from storage.queues import SqlQueues

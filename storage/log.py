@@ -20,7 +20,10 @@ from storage.settings import Settings
 from storage.tracing import traceparent
 
 FACTS = ("request_id", "tenant_id", "job_id", "kind", "attempt", "trace_id", "span_id")
-EXTRAS = ("method", "path", "route", "status", "milliseconds", "actor", "action")
+EXTRAS = (
+    *("method", "path", "route", "status", "milliseconds"),
+    *("actor", "action", "object", "key_id", "peer"),
+)
 BLOT = "[secret]"
 SHORTEST_SECRET = 4
 _SHAPES = (
