@@ -9,6 +9,7 @@ encoder      a picture's first guess of w_plus (optional)
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,6 +41,9 @@ class Bundle:
     """All networks of a model, frozen and on one device. Optional ones are None where it has none.
 
     Where it has no segmenter yet, an Unannotated stands for it: the model can sample and invert.
+
+    low_precision  what the steps of an edit compute in, where that is faster (gpu_ops/low_precision.py); None:
+                   float32, as pictures that are handed out always are
     """
 
     generator: Generator
@@ -53,6 +57,13 @@ class Bundle:
     device: torch.device
     identity: Embedder | None = None
     encoder: Encoder | None = None
+    low_precision: torch.dtype | None = None
+
+    def stepping(self) -> AbstractContextManager[None]:
+        """For the forward pass of a step, never held over a yield: low precision, where the model has it."""
+        low = self.low_precision
+        context: AbstractContextManager[None] = torch.autocast(self.device.type, low, enabled=low is not None)
+        return context
 
     @torch.no_grad()
     def draw(self, w_plus: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -72,7 +72,8 @@ class EditObjective(Stacked):
         self.roi = region_of_interest(self.mask_before, target, q_edit, buffer_px)  # [N, R, R]
         self.kept = masked(self.inverted, ~self.roi)
         with torch.no_grad():
-            self.kept_features = bundle.perceptual.features(self.kept)
+            with bundle.stepping():
+                self.kept_features = bundle.perceptual.features(self.kept)
             identity = bundle.identity if weights.identity > 0 else None
             self.person = None if identity is None else identity.embed(self.inverted)  # [N, E]
         self.factors = _factors(bundle, weights).to(w_plus).expand(len(w_plus), -1)  # [N, 6]
@@ -94,11 +95,13 @@ class EditObjective(Stacked):
         """Each loss [N], and the picture [N, 3, R, R], at delta_w [N, L, D]."""
         bundle = self.bundle
         of_lpips, of_squares, of_rgb, of_ce, of_prior, of_identity = self.factors.unbind(dim=1)  # [N] each
-        drawn = bundle.generator.synthesise(self.w_plus + delta_w)
-        kept = masked(drawn.picture, self.outside)
-        lpips = bundle.perceptual.distance(bundle.perceptual.features(kept), self.kept_features)
+        with bundle.stepping():
+            drawn = bundle.generator.synthesise(self.w_plus + delta_w)
+            kept = masked(drawn.picture, self.outside)
+            features = bundle.perceptual.features(kept)
+            logits = self._logits(drawn.features).to(kept.dtype)
+        lpips = bundle.perceptual.distance(features, self.kept_features)
         rgb = of_lpips * lpips + of_squares * squared_error(kept, self.kept)
-        logits = self._logits(drawn.features)
         ce = region_cross_entropy(logits, self.wanted, self.item, self.count)
         prior = bundle.prior.penalty(delta_w)
         total = of_rgb * rgb + of_ce * ce + of_prior * prior

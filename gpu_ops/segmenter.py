@@ -2,8 +2,8 @@
 
 An ensemble of small per-pixel classifiers on all features, brought to picture size and concatenated.
 The first layer is linear and so is resizing: it is applied at each map's own resolution and the results
-are resized, which gives the same numbers for less work. Reading a resized map at a pixel is a weighted sum of
-four rows: an embedding bag, in one pass over memory.
+are resized, which gives the same numbers for less work. Reading resized maps at a pixel is a weighted sum of
+four rows of each: one embedding bag over the rows of all of them, in one pass over memory.
 Source: Zhang et al. 2021 (DatasetGAN); Ling et al. 2021 (EditGAN).
 """
 
@@ -16,7 +16,22 @@ from torch import nn
 PIECE = 512  # pixels
 BATCH_NORM_EPS = 1e-5
 BATCH_NORM_MOMENTUM = 0.1
-Layers = list[tuple[torch.Tensor, torch.Tensor | None]]
+
+
+@dataclass(frozen=True)
+class FirstLayer:
+    """What the first layer comes to, to be read at pixels.
+
+    table    rows [V, E * H1] of the maps that the layer was applied to as they are, one after the other
+    sizes    r of each of those maps
+    maps     the others [N, r, r, C]
+    weights  what is still to be applied to those, [C, E * H1] of all of them together
+    """
+
+    table: torch.Tensor
+    sizes: tuple[int, ...]
+    maps: list[torch.Tensor]
+    weights: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -57,6 +72,12 @@ class EnsembleNorm(nn.Module):
         scale = self.weight * (variance + BATCH_NORM_EPS).rsqrt()  # [E, C]
         return x * scale[:, None] + (self.bias - mean * scale)[:, None]
 
+    def folded_into(self, weight: torch.Tensor, bias: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Weight [E, O, C] and bias [E, O] of a linear layer that needs no normalised input, in evaluation."""
+        scale = self.weight * (self.running_var + BATCH_NORM_EPS).rsqrt()  # [E, C]
+        shift = self.bias - self.running_mean * scale
+        return weight * scale[:, None], torch.baddbmm(bias[:, :, None], weight, shift[:, :, None])[:, :, 0]
+
 
 class Segmenter(nn.Module):
     """E classifiers Linear-ReLU-BatchNorm-Linear-ReLU-BatchNorm-Linear, run side by side."""
@@ -82,11 +103,16 @@ class Segmenter(nn.Module):
         return self._rest(torch.baddbmm(self.bias1[:, None], rows, self.weight1.mT))
 
     def _rest(self, hidden: torch.Tensor) -> torch.Tensor:
-        """All that follows the first linear layer: [E, P, H1] -> [E, P, K]."""
-        hidden = self.norm1(F.relu(hidden))
-        hidden = torch.baddbmm(self.bias2[:, None], hidden, self.weight2.mT)  # [E, P, H2]
-        hidden = self.norm2(F.relu(hidden))
-        return torch.baddbmm(self.bias3[:, None], hidden, self.weight3.mT)  # [E, P, K]
+        """All that follows the first linear layer: [E, P, H1] -> [E, P, K]. May change hidden."""
+        if self.training:
+            hidden = self.norm1(F.relu(hidden))
+            hidden = torch.baddbmm(self.bias2[:, None], hidden, self.weight2.mT)  # [E, P, H2]
+            hidden = self.norm2(F.relu(hidden))
+            return torch.baddbmm(self.bias3[:, None], hidden, self.weight3.mT)  # [E, P, K]
+        weight2, bias2 = self.norm1.folded_into(self.weight2, self.bias2)
+        weight3, bias3 = self.norm2.folded_into(self.weight3, self.bias3)
+        hidden = torch.baddbmm(bias2[:, None], F.relu_(hidden), weight2.mT)  # [E, P, H2]
+        return torch.baddbmm(bias3[:, None], F.relu_(hidden), weight3.mT)  # [E, P, K]
 
     def logits_at(self, features: list[torch.Tensor], pixels: torch.Tensor) -> torch.Tensor:
         """Logits [P, K], averaged over the classifiers, of the pixels alone; arguments as of each_at."""
@@ -100,29 +126,30 @@ class Segmenter(nn.Module):
         """
         return self._each(self._first(features, len(pixels)), pixels)
 
-    def _first(self, features: list[torch.Tensor], count: int) -> Layers:
-        """The part of each resolution in the first layer, to be read at `count` pixels.
-
-        Where its maps have fewer pixels than that, the layer is applied to them as they are: rows
-        [N, r, r, E * H1] and None. Else the maps [N, r, r, C], and the weights [E * H1, C] still to apply.
-        """
-        layers: Layers = []
+    def _first(self, features: list[torch.Tensor], count: int) -> FirstLayer:
+        """The first layer, to be read at `count` pixels: applied to the maps that have fewer than that."""
+        rows, sizes, maps, weights = [self.bias1.reshape(1, -1)], [], [], []
         start = 0
         for group in by_resolution(features):
-            maps = torch.cat(group, dim=1)  # [N, C, r, r]
-            stop = start + maps.shape[1]
-            weight = self.weight1[:, :, start:stop].flatten(0, 1)  # [E * H1, C]
+            stop = start + sum(each.shape[1] for each in group)
+            weight = self.weight1[:, :, start:stop].flatten(0, 1).T  # [C, E * H1]
             start = stop
-            rows = maps.permute(0, 2, 3, 1)  # [N, r, r, C]
-            fewer = rows.shape[0] * rows.shape[1] * rows.shape[2] <= count
-            layers.append((rows @ weight.T, None) if fewer else (rows, weight))
-        return layers
+            near = torch.cat(group, dim=1).permute(0, 2, 3, 1)  # [N, r, r, C]
+            if near.shape[0] * near.shape[1] * near.shape[2] < count:
+                rows.append((near.flatten(0, 2) @ weight).to(self.bias1.dtype))
+                sizes.append(near.shape[1])
+            else:
+                maps.append(near)
+                weights.append(weight)
+        nothing = self.weight1.new_zeros(0, self.bias1.numel())
+        return FirstLayer(torch.cat(rows), tuple(sizes), maps, torch.cat([nothing, *weights]))
 
-    def _each(self, layers: Layers, pixels: torch.Tensor) -> torch.Tensor:
-        hidden = self.bias1.flatten().expand(len(pixels), -1)  # [P, E * H1]
-        for rows, weight in layers:
-            read = resize_at(rows, pixels, self.config.resolution)
-            hidden = hidden + (read if weight is None else read @ weight.T)
+    def _each(self, layer: FirstLayer, pixels: torch.Tensor) -> torch.Tensor:
+        size = self.config.resolution
+        hidden = read_all(layer.table, layer.sizes, pixels, size)  # [P, E * H1]
+        if layer.maps:
+            read = torch.cat([resize_at(rows, pixels, size) for rows in layer.maps], dim=1)  # [P, C]
+            hidden = hidden + read @ layer.weights
         count = self.config.classifiers
         hidden = hidden.reshape(len(pixels), count, self.config.widths[0]).transpose(0, 1)  # [E, P, H1]
         return self._rest(hidden)
@@ -134,9 +161,9 @@ class Segmenter(nn.Module):
         """
         items, size = features[0].shape[0], self.config.resolution
         pixels = torch.arange(items * size * size, device=features[0].device)
-        layers = self._first(features, len(pixels))
+        layer = self._first(features, len(pixels))
         pieces = pixels.split(PIECE if pixels.device.type == "cpu" else len(pixels))
-        flat = torch.cat([self._each(layers, piece).mean(dim=0) for piece in pieces])  # [N * R * R, K]
+        flat = torch.cat([self._each(layer, piece).mean(dim=0) for piece in pieces])  # [N * R * R, K]
         return flat.reshape(items, size, size, -1).permute(0, 3, 1, 2)
 
     def predict(self, features: list[torch.Tensor]) -> torch.Tensor:
@@ -156,8 +183,28 @@ def resize_at(rows: torch.Tensor, pixels: torch.Tensor, size: int) -> torch.Tens
     return F.embedding_bag(corners, flat, per_sample_weights=shares.to(flat), mode="sum")
 
 
+def read_all(table: torch.Tensor, sizes: tuple[int, ...], pixels: torch.Tensor, size: int) -> torch.Tensor:
+    """The sum of several maps, each resized to size, at pixels alone, and of a bias: [P, C].
+
+    table  rows of the bias [1, C], then of each map [N * r * r, C], one after the other; sizes: their r
+    """
+    corners = [torch.zeros_like(pixels)[:, None]]  # the bias
+    shares = [torch.ones_like(corners[0], dtype=torch.double)]
+    below = 1
+    items = (len(table) - 1) // max(sum(small * small for small in sizes), 1)
+    for small in sizes:
+        rows, counts = _corners(pixels, small, size)
+        corners.append(rows + below)
+        shares.append(counts)
+        below += items * small * small
+    weights = torch.cat(shares, dim=1).to(table)
+    return F.embedding_bag(torch.cat(corners, dim=1), table, per_sample_weights=weights, mode="sum")
+
+
 def _corners(pixels: torch.Tensor, small: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Between which four rows of a smaller map each pixel lies, and what each of them counts: [P, 4] both."""
+    """Between which rows of a map each pixel lies, four of a smaller one, and what each of them counts: [P, 4]."""
+    if small == size:
+        return pixels[:, None], torch.ones_like(pixels, dtype=torch.double)[:, None]
     item = pixels // (size * size)
     top, bottom, down = _neighbours(pixels // size % size, small, size)
     left, right, across = _neighbours(pixels % size, small, size)

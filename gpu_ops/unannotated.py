@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from gpu_ops.errors import IncompleteModelError
-from gpu_ops.segmenter import Layers, Segmenter, SegmenterConfig
+from gpu_ops.segmenter import FirstLayer, Segmenter, SegmenterConfig
 
 NEEDS_ANNOTATIONS = "the model has no segmenter yet: train one from annotated pictures (train_segmenter)"
 
@@ -20,7 +20,7 @@ class Unannotated(Segmenter):
         """Raises IncompleteModelError."""
         raise IncompleteModelError(NEEDS_ANNOTATIONS)
 
-    def _first(self, features: list[torch.Tensor], count: int) -> Layers:  # noqa: ARG002
+    def _first(self, features: list[torch.Tensor], count: int) -> FirstLayer:  # noqa: ARG002
         """Raises IncompleteModelError."""
         raise IncompleteModelError(NEEDS_ANNOTATIONS)
 

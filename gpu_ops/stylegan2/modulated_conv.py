@@ -11,16 +11,21 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from gpu_ops.stylegan2.frozen import Frozen
 from gpu_ops.stylegan2.mapping import GAIN, LEAK, FullyConnected
 from gpu_ops.stylegan2.resample import resample_filter, smooth
 
 
-def demodulation(weight: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
+def energy_of(weight: torch.Tensor) -> torch.Tensor:
+    """The squares of weight [O, I, k, k], summed over the taps: [O, I]."""
+    return weight.square().sum(dim=(2, 3))
+
+
+def demodulation(energy: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
     """Return the factors [N, O] that give each output channel of each item unit variance.
 
-    weight [O, I, k, k], style [N, I]. The sum over (I, k, k) of (weight * style)^2 is a matrix product.
+    energy [O, I], style [N, I]. The sum over (I, k, k) of (weight * style)^2 is a matrix product.
     """
-    energy = weight.square().sum(dim=(2, 3))  # [O, I]
     return torch.rsqrt(F.linear(style.square(), energy) + 1e-8)
 
 
@@ -50,6 +55,7 @@ class StyledConvolution(nn.Module):
         self.noise_strength = nn.Parameter(torch.zeros([]))
         self.register_buffer("noise_const", torch.randn(resolution, resolution))
         self.register_buffer("resample_filter", resample_filter())
+        self._ready = Frozen()
 
     def forward(
         self, x: torch.Tensor, w: torch.Tensor, noise: torch.Tensor | None, dtype: torch.dtype
@@ -60,16 +66,13 @@ class StyledConvolution(nn.Module):
         convolve in. Returns [N, O, R, R] of dtype, R = 2r with up and r without.
         """
         style: torch.Tensor = self.affine(w)  # [N, I]
-        weight: torch.Tensor = self.weight
+        weight, energy = self._ready.of(self.weight, dtype, self._prepared)
         if dtype == torch.float16:
-            # demodulation undoes both factors; without them float16 overflows
-            weight = weight / weight.abs().amax(dim=(1, 2, 3), keepdim=True)
-            weight = weight / math.sqrt(weight[0].numel())
-            style = style / style.abs().amax(dim=1, keepdim=True)
+            style = style / style.abs().amax(dim=1, keepdim=True)  # demodulation undoes the factor
         # leaky ReLU commutes with a positive factor: its gain goes into the scale and the shift
-        scale = demodulation(weight, style) * GAIN  # [N, O]
+        scale = demodulation(energy, style) * GAIN  # [N, O]
         x = x.to(dtype) * style.to(dtype)[:, :, None, None]
-        x = self._convolve(x, weight.to(dtype))  # [N, O, R, R]
+        x = self._convolve(x, weight)  # [N, O, R, R]
         bias = (self.bias * GAIN).to(dtype)[None, :, None, None]
         x = torch.addcmul(bias, x, scale.to(dtype)[:, :, None, None])
         if noise is not None:
@@ -77,10 +80,19 @@ class StyledConvolution(nn.Module):
         x = F.leaky_relu(x, LEAK)
         return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
 
+    def _prepared(self, weight: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+        """The weight as it is convolved with, [O, I, 3, 3] or with up [I, O, 3, 3], and its energy."""
+        if dtype == torch.float16:
+            # demodulation undoes both factors; without them float16 overflows
+            weight = weight / weight.abs().amax(dim=(1, 2, 3), keepdim=True)
+            weight = weight / math.sqrt(weight[0].numel())
+        shaped = weight.transpose(0, 1) if self.up else weight
+        return shaped.to(dtype).contiguous(memory_format=torch.channels_last), energy_of(weight)
+
     def _convolve(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         if not self.up:
             return F.conv2d(x, weight, padding=1)
-        x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)  # [N, O, 2r + 1, 2r + 1]
+        x = F.conv_transpose2d(x, weight, stride=2)  # [N, O, 2r + 1, 2r + 1]
         return smooth(x, self.resample_filter, padding=1, gain=4.0)
 
 
