@@ -42,8 +42,8 @@ class Bundle:
 
     Where it has no segmenter yet, an Unannotated stands for it: the model can sample and invert.
 
-    low_precision  what the steps of an edit compute in, where that is faster (gpu_ops/low_precision.py); None:
-                   float32, as pictures that are handed out always are
+    low_precision  what the steps of an edit compute in; None: float32, as pictures that are handed out
+                   always are
     """
 
     generator: Generator

@@ -73,7 +73,7 @@ class EnsembleNorm(nn.Module):
         return x * scale[:, None] + (self.bias - mean * scale)[:, None]
 
     def folded_into(self, weight: torch.Tensor, bias: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weight [E, O, C] and bias [E, O] of a linear layer that needs no normalised input, in evaluation."""
+        """Weight [E, O, C] and bias [E, O] of the layer that follows, with this in it: in evaluation."""
         scale = self.weight * (self.running_var + BATCH_NORM_EPS).rsqrt()  # [E, C]
         shift = self.bias - self.running_mean * scale
         return weight * scale[:, None], torch.baddbmm(bias[:, :, None], weight, shift[:, :, None])[:, :, 0]
@@ -128,28 +128,28 @@ class Segmenter(nn.Module):
 
     def _first(self, features: list[torch.Tensor], count: int) -> FirstLayer:
         """The first layer, to be read at `count` pixels: applied to the maps that have fewer than that."""
-        rows, sizes, maps, weights = [self.bias1.reshape(1, -1)], [], [], []
-        start = 0
+        rows, sizes, maps, start = [self.bias1.reshape(1, -1)], [], [], 0
         for group in by_resolution(features):
-            stop = start + sum(each.shape[1] for each in group)
-            weight = self.weight1[:, :, start:stop].flatten(0, 1).T  # [C, E * H1]
-            start = stop
             near = torch.cat(group, dim=1).permute(0, 2, 3, 1)  # [N, r, r, C]
-            if near.shape[0] * near.shape[1] * near.shape[2] < count:
-                rows.append((near.flatten(0, 2) @ weight).to(self.bias1.dtype))
+            if near[..., 0].numel() < count:
+                stop = start + near.shape[3]
+                rows.append((near.flatten(0, 2) @ self._weights(start, stop)).to(self.bias1.dtype))
                 sizes.append(near.shape[1])
-            else:
+                start = stop
+            else:  # and so do all that follow: they are no smaller
                 maps.append(near)
-                weights.append(weight)
-        nothing = self.weight1.new_zeros(0, self.bias1.numel())
-        return FirstLayer(torch.cat(rows), tuple(sizes), maps, torch.cat([nothing, *weights]))
+        return FirstLayer(torch.cat(rows), tuple(sizes), maps, self._weights(start, self.weight1.shape[2]))
+
+    def _weights(self, start: int, stop: int) -> torch.Tensor:
+        """The first layer's, of some of the channels: a view [C, E * H1]."""
+        return self.weight1[:, :, start:stop].flatten(0, 1).T
 
     def _each(self, layer: FirstLayer, pixels: torch.Tensor) -> torch.Tensor:
         size = self.config.resolution
         hidden = read_all(layer.table, layer.sizes, pixels, size)  # [P, E * H1]
         if layer.maps:
-            read = torch.cat([resize_at(rows, pixels, size) for rows in layer.maps], dim=1)  # [P, C]
-            hidden = hidden + read @ layer.weights
+            each = [resize_at(rows, pixels, size) for rows in layer.maps]
+            hidden = hidden + torch.cat(each, dim=1) @ layer.weights
         count = self.config.classifiers
         hidden = hidden.reshape(len(pixels), count, self.config.widths[0]).transpose(0, 1)  # [E, P, H1]
         return self._rest(hidden)
@@ -202,7 +202,7 @@ def read_all(table: torch.Tensor, sizes: tuple[int, ...], pixels: torch.Tensor, 
 
 
 def _corners(pixels: torch.Tensor, small: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Between which rows of a map each pixel lies, four of a smaller one, and what each of them counts: [P, 4]."""
+    """Between which rows of a map each pixel lies, and what each counts: [P, 4]; of its own: [P, 1]."""
     if small == size:
         return pixels[:, None], torch.ones_like(pixels, dtype=torch.double)[:, None]
     item = pixels // (size * size)

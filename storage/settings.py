@@ -200,6 +200,11 @@ class Settings(BaseSettings):
         default=0,
         description="CPU threads of a GPU worker; 0: one for models up to 64 px, all cores for larger ones.",
     )
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32",
+        description="What the steps of an edit compute in. bfloat16: faster where the processor has units for "
+        "it and the model is larger than 64 px. Pictures that are handed out are drawn in float32 anyway.",
+    )
     perceptual_weights: str | None = Field(
         default=None,
         description="Backbone weights for the perceptual distance: a path, or an object's key. "

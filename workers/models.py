@@ -10,6 +10,7 @@ import os
 import secrets
 import sys
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,8 @@ from storage.settings import Settings
 from storage.stores import Objects
 
 if TYPE_CHECKING:
+    import torch
+
     from gpu_ops.bundle import Bundle
 
 SMALL_PX = 64
@@ -89,7 +92,8 @@ class Models:
 
         device = self.prepare(model.resolution_px)
         log.info("loading the model %s (%s) on %s", model.name, model.digest[:12], device)
-        return load_bundle(self.folder(model), device, self._perceptual_weights())
+        bundle = load_bundle(self.folder(model), device, self._perceptual_weights())
+        return replace(bundle, low_precision=_low_precision(self._settings))
 
     def _make_room(self, size: int) -> None:
         settings = self._settings
@@ -153,6 +157,12 @@ class Models:
             except OutputNotFound as error:
                 raise InternalError(NO_WEIGHTS.format(kind)) from error
         return path
+
+
+def _low_precision(settings: Settings) -> "torch.dtype | None":
+    import torch
+
+    return None if settings.precision == "float32" else torch.bfloat16
 
 
 def _weights(model: Model) -> dict[str, ObjectRef]:

@@ -8,7 +8,7 @@ Prepared = tuple[torch.Tensor, torch.Tensor]
 
 
 class Frozen:
-    """Remembers what was made of a weight that needs no gradient, until the weight or the dtype is another."""
+    """Keeps what was made of a weight that needs no gradient, until the weight or the dtype is another."""
 
     def __init__(self) -> None:
         self._source: torch.Tensor | None = None

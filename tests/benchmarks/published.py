@@ -29,7 +29,7 @@ def dense(w: torch.Tensor, weights: Weights, name: str) -> torch.Tensor:
 
 
 def filtered(x: torch.Tensor, kernel: torch.Tensor, padding: tuple[int, int]) -> torch.Tensor:
-    """Each channel of x [1, C, H, W] padded and filtered, the channels as a batch: C pictures of one channel."""
+    """Each channel of x [1, C, H, W] padded and filtered, as C pictures of one channel."""
     x = F.pad(x, (*padding, *padding)).transpose(0, 1)
     return F.conv2d(x, kernel[None, None]).transpose(0, 1)
 
@@ -55,7 +55,9 @@ def styled(x: torch.Tensor, w: torch.Tensor, weights: Weights, name: str) -> tor
     return F.leaky_relu(x, 0.2) * 2**0.5
 
 
-def synthesise(w_plus: torch.Tensor, weights: Weights, resolution: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
+def synthesise(
+    w_plus: torch.Tensor, weights: Weights, resolution: int
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """w_plus [1, L, D] -> the picture [1, 3, R, R] and all features [1, C, r, r]."""
     x = weights["synthesis.b4.const"][None]
     features, at, size = [x], 0, 4
@@ -91,7 +93,11 @@ def separate(segmenter: Segmenter) -> list[nn.Sequential]:
             nn.BatchNorm1d(second),
             nn.Linear(second, segmenter.config.parts),
         )
-        state = {f"{layer}.{kind}": own[f"{kind}{n}"][index] for layer, n in names.items() for kind in ("weight", "bias")}
+        state = {
+            f"{layer}.{kind}": own[f"{kind}{n}"][index]
+            for layer, n in names.items()
+            for kind in ("weight", "bias")
+        }
         for layer, norm in (("2", "norm1"), ("5", "norm2")):
             for kind in ("weight", "bias", "running_mean", "running_var"):
                 state[f"{layer}.{kind}"] = own[f"{norm}.{kind}"][index]

@@ -24,7 +24,9 @@ AGAINST = 4.0  # how far its logit lies below the others'
 WEIGHTS = PRESETS["paper"]
 
 
-def published_model(resolution: int = 256, device: str = "cpu", *, width: int = 512, base: int | None = None) -> Bundle:
+def published_model(
+    resolution: int = 256, device: str = "cpu", *, width: int = 512, base: int | None = None
+) -> Bundle:
     """width  of z, w and the widest layers: 512 as published"""
     torch.manual_seed(SEED)
     base = base or (32768 if resolution >= 512 else 16384)
@@ -69,7 +71,7 @@ def _settle(generator: Generator, segmenter: Segmenter) -> None:
 
 @dataclass(frozen=True)
 class Aim:
-    """w_plus [N, L, D]; target int64 [N, R, R]; roi bool [N, R, R], as gpu_ops finds it; ours: its objective."""
+    """w_plus [N, L, D]; target int64 [N, R, R]; roi bool [N, R, R], as gpu_ops finds it."""
 
     w_plus: torch.Tensor
     target: torch.Tensor
@@ -78,7 +80,7 @@ class Aim:
 
 
 def aim_at(bundle: Bundle, *, items: int = 1, share: float = 0.1) -> Aim:
-    """N edits, each of which turns a square in the middle, with its buffer `share` of the picture, into a new part."""
+    """N edits that turn a square in the middle, with its buffer `share` of the picture, into a new part."""
     size = bundle.resolution_px
     z = torch.randn(items, bundle.generator.config.z_dim, generator=torch.Generator().manual_seed(SEED))
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The edit of gpu_ops is the published one, for less work: the same losses step by step, the same pictures."""
+"""The edit of gpu_ops is the published one, for less work: the same losses at each step, and pictures."""
 
 from itertools import islice
 
@@ -49,7 +49,7 @@ def test_losses_and_pictures_are_those_of_the_published_form(edits) -> None:
 
 
 def test_resized_to_the_nearest_the_losses_fall_alike(edits) -> None:
-    """Another way to read the features, another segmenter: the same to begin with outside, and as far down."""
+    """Features read otherwise make another segmenter: outside the same to begin with, and as far down."""
     ours, target = edits
     mine, theirs = own(ours), published(ours, target, "nearest")
     assert theirs[0].losses["rgb"] == mine[0].losses["rgb"] == 0

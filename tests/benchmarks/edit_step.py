@@ -1,0 +1,151 @@
+"""A step of an edit, over the published form of it: time, memory, and what either grows with.
+
+    PYTHONPATH=.:tests python -m benchmarks.edit_step [--short] [--threads N]
+
+256 px, base 16384, 32 parts, 10 classifiers, LPIPS-VGG with random weights, a region of a tenth. Both ways in
+one process, step by step in turn; the first step of each is not counted. Memory: the highest of a process of
+its own for each, networks and libraries included.
+"""
+
+import argparse
+import resource
+from collections.abc import Callable, Iterator
+
+import torch
+
+from benchmarks.measuring import Figure, figures_of_child, in_turn, of_runs
+from benchmarks.published import PublishedEdit
+from benchmarks.published_model import Aim, aim_at, published_model
+from gpu_ops.bundle import Bundle
+from gpu_ops.descent import Descent
+
+LR = 0.02
+SHORT_PX = 64
+
+
+def own_steps(aim: Aim) -> Iterator[float]:
+    """The total loss [mean over N] at each step of gpu_ops."""
+    descent = Descent(torch.zeros_like(aim.w_plus))
+    while True:
+        losses, _ = aim.ours.losses(descent.value)
+        descent.descend(losses["total"], LR)
+        yield float(losses["total"].detach().mean())
+
+
+def published_steps(bundle: Bundle, aim: Aim) -> Iterator[float]:
+    for step in PublishedEdit(bundle, aim.w_plus, aim.roi, aim.target).steps(LR):
+        yield step.losses["total"]
+
+
+def finished(call: Callable[[], object], device: str) -> Callable[[], object]:
+    """call, and what it left to the device done too."""
+
+    def run() -> object:
+        found = call()
+        if device != "cpu":
+            torch.cuda.synchronize()
+        return found
+
+    return run
+
+
+def against_published(
+    size: int, rounds: int, low: torch.dtype | None = None, device: str = "cpu"
+) -> list[Figure]:
+    bundle = published_model(size, device)
+    bundle.low_precision = low
+    aim = aim_at(bundle)
+    ours, theirs = own_steps(aim), published_steps(bundle, aim)
+    ways = {
+        "ours": finished(lambda: next(ours), device),
+        "published": finished(lambda: next(theirs), device),
+    }
+    in_turn(ways, 1)
+    times = in_turn(ways, rounds)
+    kind = "float32" if low is None else str(low).removeprefix("torch.")
+    mine, their = times["ours"], times["published"]
+    return [
+        of_runs(f"edit step {size} px, {kind}", mine.wall, "s", their.wall),
+        of_runs(f"edit step {size} px, {kind}, processor", mine.cpu, "s", their.cpu),
+    ]
+
+
+def memory(size: int, low: torch.dtype | None = None) -> Figure:
+    peaks = {
+        way: figures_of_child("edit_step", "--peak", way, "--size", str(size), *(["--low"] if low else []))[
+            "bytes"
+        ]
+        for way in ("ours", "published")
+    }
+    kind = "float32" if low is None else str(low).removeprefix("torch.")
+    return of_runs(
+        f"memory of an edit step {size} px, {kind}",
+        [peaks["ours"] / 2**30],
+        "GiB",
+        [peaks["published"] / 2**30],
+    )
+
+
+def peak_bytes(way: str, size: int, low: torch.dtype | None) -> int:
+    bundle = published_model(size)
+    bundle.low_precision = low
+    aim = aim_at(bundle)
+    steps = own_steps(aim) if way == "ours" else published_steps(bundle, aim)
+    for _ in range(2):
+        next(steps)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def growth(
+    sizes: tuple[int, ...],
+    items: tuple[int, ...],
+    shares: tuple[float, ...],
+    rounds: int,
+    device: str = "cpu",
+) -> list[Figure]:
+    """Time of a step by resolution, by N and by the region's share; per picture where N is more than one."""
+    figures = []
+    middle = sizes[len(sizes) // 2]
+    cases = [(size, 1, 0.1) for size in sizes]
+    cases += [(middle, n, 0.1) for n in items] + [(middle, 1, share) for share in shares]
+    for size, n, share in cases:
+        aim = aim_at(published_model(size, device), items=n, share=share)
+        ours = own_steps(aim)
+        call = {"ours": finished(lambda ours=ours: next(ours), device)}
+        in_turn(call, 1)
+        times = in_turn(call, rounds)["ours"]
+        name = f"edit step {size} px, N = {n}, region {share:.0%}"
+        figures.append(of_runs(f"{name}, per picture", [t / n for t in times.wall], "s"))
+        figures.append(of_runs(f"{name}, per picture, processor", [t / n for t in times.cpu], "s"))
+    return figures
+
+
+def measured(*, short: bool) -> list[Figure]:
+    size, rounds = (SHORT_PX, 2) if short else (256, 3)
+    sizes = (32, SHORT_PX, 128) if short else (64, 128, 256)
+    figures = against_published(size, rounds)
+    figures += against_published(size, rounds, torch.bfloat16)
+    figures += [memory(size), memory(size, torch.bfloat16)]
+    return figures + growth(sizes, (2, 4), (0.02, 0.3, 0.9), rounds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--short", action="store_true")
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--peak", choices=["ours", "published"])
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--low", action="store_true")
+    asked = parser.parse_args()
+    if asked.threads:
+        torch.set_num_threads(asked.threads)
+    if asked.peak:
+        low = torch.bfloat16 if asked.low else None
+        print(f'{{"bytes": {peak_bytes(asked.peak, asked.size, low)}}}')
+        return
+    for figure in measured(short=asked.short):
+        print(figure)
+
+
+if __name__ == "__main__":
+    main()
