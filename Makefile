@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest
 CHAOS := PYTHONPATH=tests $(BIN)/python -m chaos
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-all chaos chaos-report check docs format train-cars train-faces gallery clean distclean
+.PHONY: help install demo up test test-all chaos chaos-report bench bench-short check docs format train-cars train-faces gallery clean distclean
 
 help: ## list the targets
 	@echo "editq: an asynchronous job queue for semantic image editing"; echo
@@ -35,6 +35,12 @@ chaos-report: install ## print the figures of the long runs, and put them into d
 
 chaos-%: install
 	$(CHAOS) run $* $(if $(RUNS),--runs $(RUNS)) $(if $(SEED),--seed $(SEED))
+
+bench: install ## all benchmarks that run here, within 25 minutes: a table, and bench-out/results.json
+	PYTHONPATH=.:tests $(BIN)/python -m benchmarks $(BENCH)
+
+bench-short: install ## the same in short, to see that they run; BENCH="--only legs" of one alone
+	PYTHONPATH=.:tests $(BIN)/python -m benchmarks --short $(BENCH)
 
 check: install ## lint, format, types, import rules and the quick unit tests: under a minute
 	$(BIN)/ruff check .

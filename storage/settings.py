@@ -202,8 +202,8 @@ class Settings(BaseSettings):
     )
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32",
-        description="What the steps of an edit compute in. bfloat16: faster where the processor has units for "
-        "it and the model is larger than 64 px. Pictures that are handed out are drawn in float32 anyway.",
+        description="What the steps of an edit compute in. bfloat16: faster where the processor has units "
+        "for it and the model is larger than 64 px. Pictures handed out are drawn in float32 anyway.",
     )
     perceptual_weights: str | None = Field(
         default=None,

@@ -99,7 +99,7 @@ def valkey_binary() -> str:
 
 
 @contextlib.contextmanager
-def postgres_cluster() -> Iterator[str]:
+def postgres_cluster(*, fsync: str = "off") -> Iterator[str]:
     """URL of the database "postgres" in a fresh cluster. PostgreSQL refuses root, so root lends it a user."""
     folders = [str(folder) for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
     initdb, postgres = program("initdb", *folders), program("postgres", *folders)
@@ -114,7 +114,7 @@ def postgres_cluster() -> Iterator[str]:
             "listen_addresses": "127.0.0.1",
             "port": str(port),
             "unix_socket_directories": "",
-            "fsync": "off",
+            "fsync": fsync,
             "timezone": "Asia/Kathmandu",  # a clock that is read wrongly shows
         }
         command = [postgres, "-D", data, *(f"--{name}={value}" for name, value in settings.items())]

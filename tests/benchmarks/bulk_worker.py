@@ -5,11 +5,12 @@ PYTHONPATH=tests:tests/benchmarks python -m bulk_worker QUEUE [noop]      until 
 """
 
 import hashlib
-import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from bench_wiring import wired
 
 from gpu_ops.bundle import Bundle
 from gpu_ops.many.applying import ApplyTask, Drawing
@@ -23,14 +24,11 @@ from storage.results import Results
 from storage.settings import Settings
 from storage.stores import Stores, open_stores
 from workers.attempt import Attempt
-from workers.bench import Bench, recipe_for, stall_limits_s
+from workers.bench import Bench, recipe_for
 from workers.bulk.chunk import recipe_of
 from workers.bulk.operation import Events, Made, Operation
 from workers.bulk.pieces import Piece
-from workers.guard import Guard
-from workers.models import Models
 from workers.recipe import AnyRecipe
-from workers.retry import Limits
 from workers.run import take
 
 BARE_WIDTH = 2  # the width that is measured for such items on a CPU
@@ -57,19 +55,7 @@ def noop_for(kind: str) -> AnyRecipe:
 
 
 def bench_of(stores: Stores, settings: Settings, *, noop: bool = False, name: str = "bench") -> Bench:
-    return Bench(
-        stores=stores,
-        recipe_for=noop_for if noop else recipe_for,
-        models=Models(stores.objects, settings),
-        ring=lambda _queue, _job_id: None,
-        worker=f"{name}:{os.getpid()}:gpu",
-        draining=lambda: False,
-        lease_s=settings.lease_s,
-        checkpoint_s=settings.checkpoint_s,
-        limits=Limits(settings.max_failures, settings.max_outages),
-        stall_limits_s=stall_limits_s(settings),
-        guard=Guard(),
-    )
+    return wired(stores, settings, noop_for if noop else recipe_for, name=name)
 
 
 def work_off(bench: Bench, *queues: str) -> list[Job]:

@@ -62,7 +62,7 @@ def against_published(
     }
     in_turn(ways, 1)
     times = in_turn(ways, rounds)
-    kind = "float32" if low is None else str(low).removeprefix("torch.")
+    kind = named(low)
     mine, their = times["ours"], times["published"]
     return [
         of_runs(f"edit step {size} px, {kind}", mine.wall, "s", their.wall),
@@ -77,13 +77,17 @@ def memory(size: int, low: torch.dtype | None = None) -> Figure:
         ]
         for way in ("ours", "published")
     }
-    kind = "float32" if low is None else str(low).removeprefix("torch.")
+    kind = named(low)
     return of_runs(
         f"memory of an edit step {size} px, {kind}",
         [peaks["ours"] / 2**30],
         "GiB",
         [peaks["published"] / 2**30],
     )
+
+
+def named(low: torch.dtype | None) -> str:
+    return "float32" if low is None else str(low).removeprefix("torch.")
 
 
 def peak_bytes(way: str, size: int, low: torch.dtype | None) -> int:

@@ -4,6 +4,7 @@ Base 16384 (32768 from 512 px on), 32 parts, 10 classifiers, LPIPS-VGG with its 
 weights, a region of a tenth of the picture. Random networks cost what trained ones do.
 """
 
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -24,23 +25,21 @@ AGAINST = 4.0  # how far its logit lies below the others'
 WEIGHTS = PRESETS["paper"]
 
 
-def published_model(
-    resolution: int = 256, device: str = "cpu", *, width: int = 512, base: int | None = None
-) -> Bundle:
-    """width  of z, w and the widest layers: 512 as published"""
+def published_model(resolution: int = 256, device: str = "cpu") -> Bundle:
+    """As published; below 64 px it is narrow, to try the code that measures it."""
     torch.manual_seed(SEED)
-    base = base or (32768 if resolution >= 512 else 16384)
+    width = 512 if resolution >= 64 else 32
+    base = 32768 if resolution >= 512 else 16384
     config = GeneratorConfig(resolution, width, width, 8, base, width)
     generator = Generator(config).eval().requires_grad_(False)
     segmenter = segmenter_for(generator, parts=PARTS, classifiers=CLASSIFIERS).eval().requires_grad_(False)
     _settle(generator, segmenter)
-    perceptual = Perceptual("vgg", calibrated=True, name="vgg, random")
-    for network in (generator, segmenter, perceptual):
+    for network in (generator, segmenter):
         network.to(device)
     return Bundle(
         generator=generator,
         segmenter=segmenter,
-        perceptual=perceptual,
+        perceptual=_vgg(device),
         judge=None,
         prior=WhitenedPrior(torch.eye(width, device=device)),
         resolution_px=resolution,
@@ -48,6 +47,13 @@ def published_model(
         description={},
         device=torch.device(device),
     )
+
+
+@functools.cache
+def _vgg(device: str) -> Perceptual:
+    """Of all models: making its random weights takes seconds."""
+    torch.manual_seed(SEED)
+    return Perceptual("vgg", calibrated=True, name="vgg, random").to(device)
 
 
 @torch.no_grad()

@@ -1,0 +1,146 @@
+"""What the queue itself costs: jobs that do nothing over bare Celery, and a long queue over an empty one.
+
+    PYTHONPATH=.:tests python -m benchmarks.queueing [--short] [--count 10000]
+
+PostgreSQL with synchronous_commit and fsync on, files, and Valkey as the broker of both. Jobs and messages
+lie there before the worker starts; the time is from the first task's end to the last one's.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import redis
+import servers
+
+from api.app import create_app
+from benchmarks.measuring import Figure, of_runs
+from storage.library_records import Model, Part
+from storage.migrate import migrate
+from storage.records import GPU_QUEUE, LOCAL_TENANT, SYSTEM_TENANT, ObjectRef, Status, new_id
+from storage.settings import Settings
+from storage.stores import Stores, open_stores
+from workers.queue import Doorbell
+
+SPEC = {"model": "cars", "seed": 0, "count": 1, "truncation_psi": 0.7}
+BARE, JOB = "benchmarks.nothing", "benchmarks.job"
+WAIT_S = 1200.0
+
+
+@contextmanager
+def place() -> Iterator[tuple[Stores, Settings]]:
+    with (
+        tempfile.TemporaryDirectory(prefix="editq-bench-") as folder,
+        servers.redis_server(Path(folder), servers.valkey_binary()) as (url, _),
+        servers.postgres_cluster(fsync="on") as database,
+    ):
+        os.environ |= {"EDITQ_DATA_DIR": folder, "EDITQ_REDIS_URL": url, "EDITQ_DATABASE_URL": database}
+        settings = Settings()
+        migrate(settings.database_url)
+        stores = open_stores(settings)
+        weights = ObjectRef("system/models/cars/d/generator", "a" * 64, 3, "application/octet-stream")
+        parts = (Part(0, "sky", (0, 0, 255)),)
+        model = Model(
+            new_id(), SYSTEM_TENANT, "cars", "d" * 64, 16, parts, {}, {"generator": weights}, {}, 0.0
+        )
+        stores.library.put_model(model)
+        yield stores, settings
+
+
+def throughput(task: str, count: int, settings: Settings) -> float:
+    """Tasks a second through one worker of one process."""
+    doorbell = Doorbell(settings.redis_url)
+    for _ in range(count):
+        doorbell._celery.send_task(task, queue=GPU_QUEUE, retry=False)
+    out = Path(settings.data_dir) / f"took-{time.time_ns()}"
+    env = {**os.environ, "EDITQ_BENCH_COUNT": str(count), "EDITQ_BENCH_OUT": str(out), "OMP_NUM_THREADS": "1"}
+    command = (sys.executable, "-m", "celery", "-A", "benchmarks.noop_worker", "worker", "-Q", GPU_QUEUE)
+    options = ("--pool", "prefork", "--concurrency", "1", "--hostname", "bench@%h", "--loglevel", "ERROR")
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    worker = subprocess.Popen([*command, *options], env=env, **quiet)
+    try:
+        until = time.monotonic() + WAIT_S
+        while not (out.exists() and out.read_text()):
+            assert worker.poll() is None, "the worker ended"
+            assert time.monotonic() < until, f"{task}: not done in time"
+            time.sleep(0.2)
+        return (count - 1) / float(out.read_text())
+    finally:
+        worker.terminate()
+        worker.wait(60)
+
+
+def no_ops(stores: Stores, settings: Settings, count: int, rounds: int) -> list[Figure]:
+    bare, jobs = [], []
+    for _ in range(rounds):
+        bare.append(throughput(BARE, count, settings))
+        for _ in range(count):
+            stores.jobs.add(LOCAL_TENANT, "sample", SPEC)
+        jobs.append(throughput(JOB, count, settings))
+        ended = stores.jobs.list(LOCAL_TENANT, status=Status.SUCCEEDED, limit=1).items
+        assert ended, "jobs that did nothing did not succeed"
+    ratios = [mine / theirs for mine, theirs in zip(jobs, bare, strict=True)]
+    each = (statistics.median(jobs), "per second", statistics.median(bare), statistics.median(ratios))
+    return [Figure(f"{count} jobs that do nothing, over bare Celery", *each, (min(jobs), max(jobs)))]
+
+
+def median_ms(call: Callable[[], object], times: int) -> float:
+    taken = []
+    for _ in range(times):
+        began = time.perf_counter()
+        call()
+        taken.append((time.perf_counter() - began) * 1000)
+    return statistics.median(taken)
+
+
+def long_queue(stores: Stores, settings: Settings, waiting: int, times: int = 40) -> list[Figure]:
+    """Submits and claims with next to nothing in the queue, and with so many jobs waiting."""
+    http = create_app(settings, stores, lambda _queue, _job: None).test_client()
+
+    def submit() -> None:
+        answer = http.post("/v1/jobs", json={"kind": "sample", "model": "cars"})
+        assert answer.status_code == 202, answer.text
+
+    def claim() -> None:
+        assert stores.jobs.claim(GPU_QUEUE, "bench:1:gpu", lease_s=600)
+
+    def both() -> tuple[float, float]:
+        median_ms(submit, 5)
+        return median_ms(submit, times), median_ms(claim, times)
+
+    empty_submit, empty_claim = both()
+    for _ in range(waiting):
+        stores.jobs.add(LOCAL_TENANT, "sample", SPEC)
+    long_submit, long_claim = both()
+    name = f"with {waiting} jobs waiting, over next to none"
+    return [
+        of_runs(f"submit {name}", [long_submit], "ms", [empty_submit], over=True),
+        of_runs(f"claim {name}", [long_claim], "ms", [empty_claim], over=True),
+    ]
+
+
+def measured(*, short: bool, count: int | None = None) -> list[Figure]:
+    count = count or (200 if short else 10_000)
+    with place() as (stores, settings), redis.Redis.from_url(settings.redis_url):
+        figures = no_ops(stores, settings, count, 1 if short else 3)
+        return figures + long_queue(stores, settings, count)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--short", action="store_true")
+    parser.add_argument("--count", type=int)
+    asked = parser.parse_args()
+    for figure in measured(short=asked.short, count=asked.count):
+        print(f"{figure.name}: {figure.value:.4g} {figure.unit}, {figure.baseline:.4g}, {figure.ratio:.3g}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""What a caller waits for, through the whole embedded service: an edit, `apply`, reads of a job's state.
+
+    PYTHONPATH=.:tests python -m benchmarks.service [--short]
+
+The service is started as `editq up` starts it, in an empty folder, with nothing but its defaults.
+"""
+
+import argparse
+import io
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import torch
+from PIL import Image
+from servers import free_port
+
+import gpu_ops
+from benchmarks.measuring import Figure, of_runs, percentile
+from editq.client import Client
+from editq.folder import DataFolder
+from gpu_ops.bundle import Bundle, load_bundle
+from gpu_ops.picture import to_uint8
+from gpu_ops.sample import seeded_code
+from storage.pictures import encode_png
+from storage.specs import JOB_SPEC
+
+UP = (sys.executable, "-m", "editq.cli", "up")
+CARS = Path(gpu_ops.__path__[0]) / "pretrained" / "cars"
+START_S = 180.0
+
+
+@contextmanager
+def service() -> Iterator[Client]:
+    with tempfile.TemporaryDirectory(prefix="editq-bench-") as folder:
+        env = {name: value for name, value in os.environ.items() if not name.startswith("EDITQ_")}
+        env |= {"EDITQ_DATA_DIR": f"{folder}/data", "EDITQ_PORT": str(free_port())}
+        process = subprocess.Popen(
+            UP, cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
+        )
+        try:
+            with Client(_address(DataFolder(Path(folder) / "data"), process)) as client:
+                yield client
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def _address(folder: DataFolder, process: subprocess.Popen[bytes]) -> str:
+    deadline = time.monotonic() + START_S
+    while True:
+        address = folder.read().get("address")
+        if isinstance(address, str):
+            return address
+        assert process.poll() is None, "the service did not start"
+        assert time.monotonic() < deadline, "the service did not start in time"
+        time.sleep(0.1)
+
+
+def done(client: Client, **fields: Any) -> dict[str, Any]:
+    """A job, submitted and waited for."""
+    job = client.wait(client.submit(JOB_SPEC.validate_python(fields))["id"])
+    assert job["status"] == "succeeded", job
+    return job
+
+
+def edits(client: Client, runs: int) -> Figure:
+    """An edit of 100 steps of a sample of the bundled model, from submit to the picture's bytes."""
+    times = []
+    for seed in range(runs + 1):
+        sample = done(client, kind="sample", model="cars", count=1, seed=100 + seed)["id"]
+        began = time.perf_counter()
+        job = done(
+            client,
+            kind="edit",
+            model="cars",
+            inversion=sample,
+            mask_operations=[{"op": "scale", "part": "wheel", "factor": 1.4}],
+            steps=100,
+        )
+        decoded(client.output(job["id"], "edited.png"))
+        times.append(time.perf_counter() - began)
+    return of_runs("edit of 100 steps, bundled model, whole service", times[1:], "s")
+
+
+def applies(client: Client, count: int) -> list[Figure]:
+    """Distinct requests: submit, wait, fetch and decode, each over the bare operation on the same model."""
+    vector = next(v for v in client.list_vectors() if v["name"] == "larger wheels")
+    torch.set_num_threads(1)
+    bundle = load_bundle(CARS)
+    through, bare = [], []
+    for seed in range(-2, count):
+        began = time.perf_counter()
+        use = {"vector": vector["id"], "strength": 1 + seed * 1e-4}
+        job = done(client, kind="apply", model="cars", seed=seed + 1000, vectors=[use])
+        name = next(each for each in job["outputs"] if each.startswith("picture_"))
+        decoded(client.output(job["id"], name))
+        through.append(time.perf_counter() - began)
+        began = time.perf_counter()
+        decoded(bare_apply(bundle, seed + 1000))
+        bare.append(time.perf_counter() - began)
+    through, bare = through[2:], bare[2:]
+    more = [(a - b) * 1000 for a, b in zip(through, bare, strict=True)]
+    return [
+        of_runs("apply, whole service", through, "s", bare, over=True),
+        of_runs("apply, whole service over the bare operation, median", more, "ms"),
+        Figure("apply, whole service over the bare operation, p95", percentile(more, 0.95), "ms"),
+    ]
+
+
+def decoded(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)))
+
+
+def bare_apply(bundle: Bundle, seed: int) -> bytes:
+    """Forward, and PNG bytes: a code and a vector of the same size."""
+    w_plus = seeded_code(bundle, seed, 0.7)
+    with torch.no_grad():
+        drawn, _ = bundle.draw(w_plus + 0.1 * w_plus.roll(1, dims=1))
+    return encode_png(to_uint8(drawn)[0])
+
+
+def reads(client: Client, seconds: float, clients: int = 4) -> list[Figure]:
+    """Reads of an ended job's state: as many as four clients can make, and at 200 a second."""
+    job = done(client, kind="sample", model="cars", count=1)["id"]
+    rate, _ = _load(client.address, job, seconds, clients, pause_s=0.0)
+    at_200, times = _load(client.address, job, seconds, clients, pause_s=clients / 200)
+    return [
+        Figure("status reads, four clients", rate, "per second"),
+        Figure("status reads at 200 a second: rate reached", at_200, "per second"),
+        Figure("status reads at 200 a second: p95", percentile(times, 0.95) * 1000, "ms"),
+    ]
+
+
+def _load(address: str, job: str, seconds: float, clients: int, pause_s: float) -> tuple[float, list[float]]:
+    times: list[float] = []
+    until = time.perf_counter() + seconds
+
+    def read() -> None:
+        with httpx.Client(base_url=address, trust_env=False) as http:
+            due = time.perf_counter()
+            while due < until:
+                time.sleep(max(0.0, due - time.perf_counter()))
+                began = time.perf_counter()
+                http.get(f"/v1/jobs/{job}").raise_for_status()
+                times.append(time.perf_counter() - began)
+                due = due + pause_s if pause_s else time.perf_counter()
+
+    threads = [threading.Thread(target=read) for _ in range(clients)]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return len(times) / (time.perf_counter() - began), times
+
+
+def measured(*, short: bool) -> list[Figure]:
+    with service() as client:
+        return [
+            edits(client, 1 if short else 5),
+            *applies(client, 10 if short else 500),
+            *reads(client, 2 if short else 15),
+        ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--short", action="store_true")
+    for figure in measured(short=parser.parse_args().short):
+        print(f"{figure.name}: {figure.value:.4g} {figure.unit} {figure.ratio or ''}")
+
+
+if __name__ == "__main__":
+    main()
