@@ -23,6 +23,11 @@ PROBES = frozenset({"/livez", "/readyz"})  # an orchestrator asks by address, an
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
+def brings_key(request: Request) -> bool:
+    """Where no key is asked for, another scheme's header is for a proxy on the way, and no wrong key."""
+    return request.headers.get("Authorization", "").lower().startswith("bearer")
+
+
 def authenticate(request: Request) -> ApiKey:
     """The key that the request carries. Raises an Unauthorised."""
     scheme, _, text = request.headers.get("Authorization", "").partition(" ")
@@ -118,7 +123,7 @@ def register_auth(app: Flask, settings: Settings) -> None:
             check_peer(request)
         if scope_of(request.endpoint) is None:
             return
-        if not settings.keys_required and "Authorization" not in request.headers:
+        if not settings.keys_required and not brings_key(request):
             g.tenant_id = LOCAL_TENANT
             check_rate(LOCAL_TENANT)
             return
