@@ -6,6 +6,7 @@ from typing import Any, get_type_hints
 
 from flask import Request, Response, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
+from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 from pydantic import ValidationError
@@ -96,6 +97,7 @@ def create_app(settings: Settings, stores: Stores, ring: Ring) -> OpenAPI:
     app.before_request(tell_of_request)
     app.before_request(_refuse_odd_names)
     for resource in RESOURCES:
+        _join_paths(app, resource)
         app.register_api(resource)
     app.register_blueprint(studio_pages)
     _register_front(app)
@@ -103,6 +105,14 @@ def create_app(settings: Settings, stores: Stores, ring: Ring) -> OpenAPI:
     app.after_request(_harden)
     app.after_request(discard_rest)
     return app
+
+
+def _join_paths(app: OpenAPI, resource: APIBlueprint) -> None:
+    """What several resources say of one path: the framework would keep the last one's operations alone."""
+    for path, item in resource.paths.items():
+        if path in app.paths:
+            new = {name: getattr(item, name) for name in item.model_fields_set}
+            resource.paths[path] = app.paths[path].model_copy(update=new)
 
 
 def _refuse_odd_names() -> None:

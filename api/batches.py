@@ -131,7 +131,7 @@ def get_batch(path: BatchPath) -> Response:
     responses={
         200: {
             "description": "The batch, whenever it has changed (`batch`), and when it has ended (`ended`).",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {}},
         },
         **responses(404),
     },

@@ -45,7 +45,7 @@ class History(BaseModel):
     responses={
         200: {
             "description": "Changes of state (with ids), and progress (without), until the job has ended.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {}},
         },
         204: {"description": "The job has ended, and Last-Event-ID is its last event: do not reconnect."},
         **responses(404),
