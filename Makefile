@@ -4,9 +4,10 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 CHAOS := PYTHONPATH=tests $(BIN)/python -m chaos
+FUZZ := PYTHONPATH=.:tests:tests/unit/api:tests/unit/gpu_ops $(BIN)/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-all chaos chaos-report bench bench-short check docs format train-cars train-faces gallery clean distclean
+.PHONY: help install demo up test test-all chaos chaos-report bench bench-short check docs format train-cars train-faces gallery fuzz fuzz-api licences clean distclean
 
 help: ## list the targets
 	@echo "editq: an asynchronous job queue for semantic image editing"; echo
@@ -41,6 +42,12 @@ bench: install ## all benchmarks that run here, within 25 minutes: a table, and 
 
 bench-short: install ## the same in short, to see that they run; BENCH="--only legs" of one alone
 	PYTHONPATH=.:tests $(BIN)/python -m benchmarks --short $(BENCH)
+fuzz: install ## inputs made by dice at every entry, RUNS (100,000) each, then 1,000 through the sandbox: some hours
+	$(FUZZ) fuzz --runs $(or $(RUNS),100000)
+	$(FUZZ) fuzz --sandbox --runs 1000
+
+fuzz-api: install ## schemathesis over the whole OpenAPI document, EXAMPLES (200) of each operation: an hour or more
+	$(FUZZ) fuzz.openapi --examples $(or $(EXAMPLES),200) --continue-on-failure
 
 check: install ## lint, format, types, import rules and the quick unit tests: under a minute
 	$(BIN)/ruff check .
@@ -64,6 +71,9 @@ train-faces: install ## the same of the second bundled model, in training-out/fa
 
 gallery: install ## draw docs/gallery.md and its pictures from the bundled models: some minutes for each
 	$(BIN)/python -m gpu_ops.gallery
+
+licences: install ## write docs/licences.md: what each pinned package is licensed under
+	$(BIN)/python docs/licences.py
 
 clean: ## remove caches and the demo's pictures; keeps .venv and the data in .editq
 	rm -rf demo-out bench-out build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -154,7 +154,7 @@ def _listener(service: Service) -> Iterator[int]:
 
 def _address(host: str, port: int) -> str:
     """Where this machine itself reaches it."""
-    host = {"0.0.0.0": _LOOPBACK, "::": "::1"}.get(host, host)
+    host = {"0.0.0.0": _LOOPBACK, "::": "::1"}.get(host, host)  # noqa: S104 - the other way: what listens on all is called on loopback
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

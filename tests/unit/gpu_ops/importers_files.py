@@ -41,7 +41,7 @@ def published_modules() -> Iterator[types.SimpleNamespace]:
             return self.state
 
     def _reconstruct_persistent_obj(meta: dict[str, Any]) -> None:
-        exec(meta["module_src"])  # noqa: S102  what ordinary loading does
+        exec(meta["module_src"])
 
     placed = {
         "dnnlib.util": EasyDict,
