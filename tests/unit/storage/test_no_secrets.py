@@ -22,6 +22,9 @@ LOOKS = {
 }
 KNOWN = {
     b"postgresql+psycopg://user:" + b"password@",  # of the settings' own description
+    b"postgresql://editq:" + b"PASSWORD@",  # of docs/operations.md
+    b"postgresql+psycopg://editq:" + b"pa%2Fss-word@",  # what logs must hide, in their test
+    b"whsec_" + b"MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",  # the standard's own example
     b"whsec_" + b"ZWRpdHEgZWRpdHEgZWRpdHEgZWRpdHEgZWRpdHE=",  # "editq" five times: the tests' own
 }
 
