@@ -42,6 +42,7 @@ bench: install ## all benchmarks that run here, within 25 minutes: a table, and 
 
 bench-short: install ## the same in short, to see that they run; BENCH="--only legs" of one alone
 	PYTHONPATH=.:tests $(BIN)/python -m benchmarks --short $(BENCH)
+
 fuzz: install ## inputs made by dice at every entry, RUNS (100,000) each, then 1,000 through the sandbox: some hours
 	$(FUZZ) fuzz --runs $(or $(RUNS),100000)
 	$(FUZZ) fuzz --sandbox --runs 1000
