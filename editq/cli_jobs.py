@@ -119,6 +119,18 @@ def priority(desk: Desk, job_id: str, priority: str) -> None:
     desk.show(job, f"{job['priority']}, {job['status']}")
 
 
+@jobs.command()
+@job_id
+@asks_service
+def delete(desk: Desk, job_id: str) -> None:
+    """Delete an ended job and its outputs.
+
+    Vectors and models that it left stay. Refused while a job that has not ended starts from it.
+    """
+    desk.client.delete_job(job_id)
+    desk.show({"id": job_id, "deleted": True}, "deleted")
+
+
 def _print_lines(updates: Iterable[JSON]) -> JSON:
     job: JSON = {}
     for job in updates:

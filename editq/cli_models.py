@@ -45,6 +45,18 @@ def show(desk: Desk, model: str) -> None:
     desk.show(found, model_table(found))
 
 
+@models.command()
+@click.argument("model")
+@asks_service
+def delete(desk: Desk, model: str) -> None:
+    """Delete a model of yours, with your vectors that fit it.
+
+    Refused while a job that has not ended names it. The bundled ones cannot be deleted.
+    """
+    desk.client.delete_model(model)
+    desk.show({"name": model, "deleted": True}, "deleted")
+
+
 @models.command("import")
 @click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="FILE...")
 @click.option("--name", help="The new model's name.")

@@ -89,6 +89,10 @@ class Client(JobCalls, VectorCalls, FolderCalls, BatchCalls, PictureCalls, KeyCa
     def model(self, name: str) -> JSON:
         return self._json("GET", f"/v1/models/{name}")
 
+    def delete_model(self, name: str) -> None:
+        """Delete a model of your own, with your vectors that fit it."""
+        self._request("DELETE", f"/v1/models/{name}")
+
     def queues(self) -> list[JSON]:
         return list(self._json("GET", "/v1/queues")["items"])
 

@@ -119,6 +119,10 @@ class JobCalls:
         """The new job that does an ended one again."""
         return self._job(self._once(f"/v1/jobs/{job_id}/retry", idempotency_key))
 
+    def delete_job(self, job_id: str) -> None:
+        """Delete an ended job and its outputs; vectors and models that it left stay."""
+        self._request("DELETE", f"/v1/jobs/{job_id}")
+
     def set_priority(self, job_id: str, priority: str) -> JSON:
         return self._json("PATCH", f"/v1/jobs/{job_id}", json={"priority": priority})
 
