@@ -126,10 +126,11 @@ def claimed_kind(jobs: Jobs, kind: str) -> Claim:
 
 def test_a_job_remembers_the_trace_that_it_was_added_in(jobs: Jobs) -> None:
     assert jobs.add("local", "edit", {}).trace is None
-    with span() as outer:
+    with span("outer"):
+        outer = traceparent()
         job: Job = jobs.add("local", "edit", {})
-        with span() as inner:
-            assert traceparent() == inner != outer
+        with span("inner"):
+            assert traceparent() != outer
         assert traceparent() == outer
     assert jobs.get("local", job.id).trace == outer
     assert traceparent() is None

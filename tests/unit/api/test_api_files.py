@@ -93,7 +93,9 @@ def test_what_is_not_as_announced_is_refused_and_leaves_nothing(client: FlaskCli
 def sent(trial: Trial, data: bytes, announced: int | None) -> Any:
     """The answer to a body whose announced length is this, None for one in chunks. (Flask's client would set
     it right.)"""
-    environ = EnvironBuilder("/v1/files", method="POST", data=data, content_type="a/b").get_environ()
+    here = {"REMOTE_ADDR": "127.0.0.1"}
+    request = EnvironBuilder("/v1/files", method="POST", data=data, content_type="a/b", environ_base=here)
+    environ = request.get_environ()
     if announced is None:
         del environ["CONTENT_LENGTH"]
         environ["wsgi.input_terminated"] = True

@@ -107,7 +107,7 @@ def test_a_service_that_is_too_busy_is_asked_again_and_not_for_ever(app, shard):
 
 def test_the_command_uploads_lists_and_deletes(app, shard, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "editq.cli_service.Client", lambda url: Client(url, transport=httpx.WSGITransport(app))
+        "editq.cli_service.Client", lambda url, key: Client(url, key=key, transport=httpx.WSGITransport(app))
     )
 
     def run(*arguments, status=0):

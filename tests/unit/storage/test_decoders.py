@@ -263,7 +263,9 @@ def test_no_process_outlives_its_owner() -> None:
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
-def test_within_the_process_there_is_nothing_to_reach(monkeypatch: pytest.MonkeyPatch, wrapped: bool) -> None:
+def test_within_the_process_there_is_nothing_to_reach(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrapped: bool
+) -> None:
     """What native code that is taken over could do: the interpreter's own refusal is not in its way."""
     if wrapped and bubblewrap._program() is None:
         pytest.skip("bubblewrap is not there, or not permitted to work")
@@ -275,13 +277,19 @@ def test_within_the_process_there_is_nothing_to_reach(monkeypatch: pytest.Monkey
         "apart = lockdown.leave_network(); lockdown.limit_all(1 << 30, 0)\n"
         "import socket\n"
         "reached = socket.socket().connect_ex(('127.0.0.1', int(sys.argv[1]))) == 0\n"
-        "seen = [p for p in ('/home', '/root/.ssh', '/tmp', '/proc/1', sys.argv[2]) if os.path.exists(p)]\n"
+        "seen = [p for p in ('/root/.ssh', '/proc/1', *sys.argv[2:]) if os.path.exists(p)]\n"
         "print(json.dumps([apart, reached, seen, dict(os.environ)]))"
     )
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        arguments = [str(listener.getsockname()[1]), str(ROOT / "pyproject.toml")]
+        foreign = tmp_path / "another's"
+        foreign.touch()
+        arguments = [
+            str(listener.getsockname()[1]),
+            str(ROOT / "pyproject.toml"),
+            str(tmp_path / "another's"),
+        ]
         command = [sys.executable, "-I", "-S", "-c", script, *arguments]
         folders = [ROOT / "sandbox"]
         done = subprocess.run(
