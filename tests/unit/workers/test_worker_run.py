@@ -223,7 +223,7 @@ class Flickering(MemoryJobs):
 def test_storage_may_be_away_for_less_than_a_lease(trial: Trial, away: dict[str, int]) -> None:
     trial.use(jobs=Flickering(**away))
     job = trial.submit()
-    ended = trial.take(faulty.slow(0.08), lease_s=0.6)
+    ended = trial.take(faulty.slow(0.08), lease_s=1.5)
     assert ended == trial.get(job)
     assert ended.status is Status.SUCCEEDED
     assert ended.attempt == 1
