@@ -108,21 +108,16 @@ export class EditView {
   async restore() {
     const [source, result, run] = ["source", "result", "run"].map(kept);
     this.restored = true;
-    if (this.wanted) await this.open(...this.wanted).catch((error) => say(error.message, { bad: true }));
-    else if (source) await this.open(source.job, result?.job).catch(() => set({ source: null }));
+    if (this.wanted) await openSource(...this.wanted).catch((error) => say(error.message, { bad: true }));
+    else if (source) await openSource(source.job, result?.job).catch(() => set({ source: null }));
     if (run) this.await_(run);
   }
 
   /** #/edit/<job of the picture>/<job of an edit of it> */
   async entered(source, result) {
     if (!this.restored) this.wanted = source && [source, result];
-    else if (source && (source !== state.source?.job || (result && result !== state.result?.job))) await this.open(source, result);
+    else if (source && (source !== state.source?.job || (result && result !== state.result?.job))) await openSource(source, result);
     else this.address();
-  }
-
-  async open(source, result) {
-    await openSource(source);
-    if (result) await openResult(result);
   }
 
   address() {
@@ -176,7 +171,8 @@ export class EditView {
       if (!job) return;
       set({ run: null });
       if (job.status !== "succeeded") return;
-      if (kind === "edit") await openResult(id);
+      const from = job.spec.inversion;
+      if (kind === "edit") await (from === state.source?.job ? openResult(id) : openSource(from, id));
       else if (kind === "learn") say(`“${job.spec.targets[0].name}” is in the library of vectors.`);
       else await openSource(id);
     } catch (error) {

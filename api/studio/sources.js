@@ -26,24 +26,44 @@ export async function invertPicture(file, steps, box = null) {
 /** Whether what is made of this job's picture can be pasted back into a photograph. */
 const hasPhoto = (job) => job.kind === "invert" || ["pasted.png", "pasted_000_00.png"].some((name) => name in job.outputs);
 
-/** Take a job's picture as what is edited from now on. */
-export async function openSource(id) {
+let opening = 0; // of what is opened at the same time, the newest wins
+
+/**
+ * Take a job's picture as what is edited from now on, and the result of an edit of it as what is compared: both at
+ * once, for the address names both. A result that is gone is told of once the picture is open.
+ */
+export async function openSource(id, result = null) {
+  const mine = (opening += 1);
+  const source = await sourceOf(id);
+  const [found, problem] = result ? await resultOf(result).then((each) => [each, null], (error) => [null, error]) : [null, null];
+  if (mine !== opening) return;
+  set({ ...source, result: found });
+  if (problem) throw problem;
+}
+
+/** The result of an edit that has just ended, unless something else is opened meanwhile. */
+export async function openResult(id) {
+  const mine = opening;
+  const result = await resultOf(id);
+  if (mine === opening) set({ result });
+}
+
+async function sourceOf(id) {
   const job = await get(`/v1/jobs/${id}`);
   if (!editable(job)) throw new Error("That job has left no picture that could be edited (any more).");
   const [picture, mask] = OUTPUTS[job.kind];
   const model = state.models.find((each) => each.name === job.spec.model);
   if (!model) throw new Error(`The model ${job.spec.model} is not there any more.`);
   remember(job);
-  set({ model, result: null, source: { job: id, name: nameOf(job), photo: hasPhoto(job), picture: output(id, picture), mask: output(id, mask) } });
+  return { model, source: { job: id, name: nameOf(job), photo: hasPhoto(job), picture: output(id, picture), mask: output(id, mask) } };
 }
 
-/** The result of an edit or apply job, as what is compared. */
-export async function openResult(id) {
+async function resultOf(id) {
   const job = await get(`/v1/jobs/${id}`);
   if (job.kind !== "edit" || !editable(job)) throw new Error("That edit has left no picture (any more).");
   remember(job);
   const files = { before: "inverted.png", after: "edited.png", mask: "edited_mask.png", ...("pasted.png" in job.outputs && { pasted: "pasted.png" }) };
-  set({ result: { job: id, ...Object.fromEntries(Object.entries(files).map(([role, name]) => [role, output(id, name)])) } });
+  return { job: id, ...Object.fromEntries(Object.entries(files).map(([role, name]) => [role, output(id, name)])) };
 }
 
 export async function foundMask(source) {

@@ -43,11 +43,11 @@ export class Stream {
 
   take(line, event) {
     if (line === "") {
+      if (event.id !== undefined) this.last = event.id; // only now: one that was cut off is sent again
       if (event.data !== undefined && !this.closed) this.onevent(event.event ?? "message", JSON.parse(event.data));
       return {};
     }
     const [, name, value] = /^([^:]*):? ?(.*)$/.exec(line);
-    if (name === "id") this.last = value;
     if (name === "retry") this.retry = Number(value);
     return name ? { ...event, [name]: value } : event; // without a name: a comment
   }

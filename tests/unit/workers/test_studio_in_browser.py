@@ -39,8 +39,6 @@ def draw(page: Any) -> None:
     page.wait_for_selector("#mask", state="visible")
 
 
-# once in three whole runs of CI the page never showed the end of its job: not understood yet
-@pytest.mark.slow
 def test_a_sample_is_edited_seen_on_its_way_gone_back_to_and_kept(
     chromium: Any, address: str, tmp_path: Path
 ) -> None:
