@@ -2,7 +2,6 @@
 
 import json
 import time
-from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -12,32 +11,20 @@ from httpx_sse import EventSource
 from pydantic import BaseModel
 
 from editq.archives import check_whole, checked_name, new_file, sha256_of, unpack_tar
+from editq.calls import JSON, Calls
 from editq.problems import check, plain_errors
 from storage.batch_records import BatchStatus
 from storage.batch_specs import BatchOptions, Inputs, OutputPlace
 from storage.dataset_specs import Written
 from storage.errors import EditqError, InvalidInput, NotFound, Unavailable
 
-JSON = dict[str, Any]
 _PIECE_BYTES = 1 << 20
 _SILENCE_S = 40.0  # of an event stream, which sends at least a comment every 15 s
 _PAUSE_S, _LONGEST_PAUSE_S = 0.25, 2.0  # between two looks at a batch
 
 
-class BatchCalls:
+class BatchCalls(Calls):
     """The part of Client that is about batches. Every method may raise EditqError."""
-
-    _http: httpx.Client
-    _retry_s: float
-
-    @abstractmethod
-    def _json(self, method: str, path: str, **arguments: Any) -> JSON: ...
-    @abstractmethod
-    def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response: ...
-    @abstractmethod
-    def _pages(self, path: str, asked: Mapping[str, Any], limit: int | None) -> Iterator[JSON]: ...
-    @abstractmethod
-    def _once(self, path: str, key: str | None, **arguments: Any) -> JSON: ...
 
     def submit_batch(
         self,

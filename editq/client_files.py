@@ -3,18 +3,16 @@
 import hashlib
 import random
 import time
-from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 
+from editq.calls import JSON, Calls
 from editq.problems import check, plain_errors
 from storage.errors import EditqError, Unavailable
 
-JSON = dict[str, Any]
 Told = Callable[[int, int], None]
 """Is told how many bytes of how many were sent. Begins again at 0 where an upload is tried again."""
 
@@ -23,18 +21,8 @@ _PAUSE_S, _LONGEST_PAUSE_S = 0.25, 5.0
 _SLOWEST_STORE = 10e6  # bytes a second that a service's store surely takes once it has a file
 
 
-class FileCalls:
+class FileCalls(Calls):
     """The part of Client that is about files. Every method may raise EditqError."""
-
-    _http: httpx.Client
-    _retry_s: float
-
-    @abstractmethod
-    def _json(self, method: str, path: str, **arguments: Any) -> JSON: ...
-    @abstractmethod
-    def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response: ...
-    @abstractmethod
-    def _pages(self, path: str, asked: Mapping[str, Any], limit: int | None) -> Iterator[JSON]: ...
 
     def upload_file(self, path: Path, *, filename: str | None = None, told: Told | None = None) -> JSON:
         """The file's record. It is sent piece by piece, and not at all where the service has it already: so

@@ -2,7 +2,6 @@
 
 import contextlib
 import time
-from abc import abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,12 +11,12 @@ import httpx
 from httpx_sse import EventSource
 from pydantic import BaseModel
 
+from editq.calls import JSON, Calls
 from editq.job_handle import JobHandle, ended
 from editq.problems import check, plain_errors
 from storage.errors import EditqError, NotFound
 from storage.specs import JobOptions, JobSpec
 
-JSON = dict[str, Any]
 _POLL_S = 20.0  # one long poll; the service may answer earlier
 _SILENCE_S = 5.0  # of an event stream, after which the job is asked for
 _AT_ONCE = 16  # jobs of a map that are under way together
@@ -32,19 +31,8 @@ class ServerEvent:
     data: JSON
 
 
-class JobCalls:
+class JobCalls(Calls):
     """The part of Client that is about jobs. Every method may raise EditqError."""
-
-    _http: httpx.Client
-
-    @abstractmethod
-    def _json(self, method: str, path: str, **arguments: Any) -> JSON: ...
-    @abstractmethod
-    def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response: ...
-    @abstractmethod
-    def _pages(self, path: str, asked: Mapping[str, Any], limit: int | None) -> Iterator[JSON]: ...
-    @abstractmethod
-    def _once(self, path: str, key: str | None, **arguments: Any) -> JSON: ...
 
     def submit(
         self,

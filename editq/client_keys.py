@@ -1,19 +1,12 @@
 """What the client asks about API keys."""
 
-from abc import abstractmethod
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-JSON = dict[str, Any]
+from editq.calls import JSON, Calls
 
 
-class KeyCalls:
+class KeyCalls(Calls):
     """The part of Client that is about API keys. Every method may raise EditqError."""
-
-    @abstractmethod
-    def _json(self, method: str, path: str, **arguments: Any) -> JSON: ...
-    @abstractmethod
-    def _pages(self, path: str, asked: Mapping[str, Any], limit: int | None) -> Iterator[JSON]: ...
 
     def create_key(self, name: str, scope: str, *, lasts_s: float | None = None) -> JSON:
         """The new key: `key` is what its owner needs, and is shown this once. Scopes: read, submit, admin."""

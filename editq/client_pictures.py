@@ -1,31 +1,19 @@
 """What the client asks of uploaded pictures and masks, and of a job's outputs."""
 
 import hashlib
-from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
-
+from editq.calls import JSON, Calls
 from editq.problems import check, plain_errors
 from storage.errors import Unavailable
 
-JSON = dict[str, Any]
 _PIECE_BYTES = 1 << 20
 
 
-class PictureCalls:
+class PictureCalls(Calls):
     """The part of Client that is about pictures and outputs. Every method may raise EditqError."""
-
-    _http: httpx.Client
-
-    @abstractmethod
-    def _json(self, method: str, path: str, **arguments: Any) -> JSON: ...
-    @abstractmethod
-    def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response: ...
-    @abstractmethod
-    def _pages(self, path: str, asked: Mapping[str, Any], limit: int | None) -> Iterator[JSON]: ...
 
     def list_images(self, *, limit: int | None = None) -> Iterator[JSON]:
         """Newest first; all of them unless there is a limit."""

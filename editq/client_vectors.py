@@ -1,24 +1,13 @@
 """What the client asks of the library of editing vectors."""
 
-from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-import httpx
-
-JSON = dict[str, Any]
+from editq.calls import JSON, Calls
 
 
-class VectorCalls:
+class VectorCalls(Calls):
     """The part of Client that is about vectors. Every method may raise EditqError."""
-
-    @abstractmethod
-    def _json(self, method: str, path: str, **arguments: Any) -> JSON: ...
-    @abstractmethod
-    def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response: ...
-    @abstractmethod
-    def _pages(self, path: str, asked: Mapping[str, Any], limit: int | None) -> Iterator[JSON]: ...
 
     def list_vectors(
         self,
