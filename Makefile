@@ -1,6 +1,8 @@
 # Every target installs first if that is needed. `make` alone lists them.
 
 SHELL := /bin/bash
+# kept bytecode takes a third off the start of the tests
+export PYTHONDONTWRITEBYTECODE :=
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 CHAOS := PYTHONPATH=tests $(BIN)/python -m chaos

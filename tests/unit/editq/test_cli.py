@@ -6,7 +6,7 @@ import threading
 
 import pytest
 from click.testing import CliRunner
-from werkzeug.serving import make_server
+from on_a_port import on_a_port
 
 from api.app import create_app
 from editq.cli import main
@@ -32,13 +32,8 @@ def stores():
 @pytest.fixture
 def url(stores):
     app = create_app(Settings(), stores, lambda queue, job_id: None)
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with on_a_port(app) as address:
+        yield address
 
 
 @pytest.fixture

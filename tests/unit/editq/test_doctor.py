@@ -4,13 +4,12 @@ import json
 import os
 import socket
 import sys
-import threading
 from collections import namedtuple
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from werkzeug.serving import make_server
+from on_a_port import on_a_port
 
 from api.app import create_app
 from editq import doctor
@@ -179,21 +178,13 @@ def test_versions_are_held_against_what_is_asked_for(monkeypatch):
 
 def test_a_service_is_asked_what_it_lacks():
     app = create_app(Settings(), memory_stores(), lambda queue, job_id: None)  # it has no model, no worker
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        found = {
-            each.check: each for each in doctor.service(f"http://u:{SECRET}@127.0.0.1:{server.server_port}")
-        }
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with on_a_port(app) as address:
+        asked = address.replace("//", f"//u:{SECRET}@")
+        found = {each.check: each for each in doctor.service(asked)}
     assert found["service"].state == "ok"
     assert found["service: models"].state == found["service: workers"].state == "failed"
     assert SECRET not in str(found)
-    (gone,) = doctor.service(f"http://127.0.0.1:{server.server_port}")
+    (gone,) = doctor.service(address)
     assert (gone.state, gone.mend) == ("failed", "look whether it runs there, and at its logs")
 
 

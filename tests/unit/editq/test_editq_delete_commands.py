@@ -1,11 +1,10 @@
 """Jobs and models deleted at the terminal, against the real API over memory stores."""
 
 import dataclasses
-import threading
 
 import pytest
 from click.testing import CliRunner
-from werkzeug.serving import make_server
+from on_a_port import on_a_port
 
 from api.app import create_app
 from editq import Client
@@ -36,13 +35,8 @@ def url():
     stores.library.put_model(CARS)
     stores.library.put_model(dataclasses.replace(CARS, id=new_id(), tenant_id=LOCAL_TENANT, name="mine"))
     app = create_app(Settings(), stores, lambda queue, job_id: None)
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with on_a_port(app) as address:
+        yield address
 
 
 def run(url, *arguments):

@@ -2,13 +2,12 @@
 
 import json
 import re
-import threading
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from on_a_port import on_a_port
 from safetensors.numpy import load, load_file, save
-from werkzeug.serving import make_server
 
 from api.app import create_app
 from editq import Client
@@ -37,15 +36,8 @@ def stores():
 
 @pytest.fixture
 def url(stores):
-    server = make_server(
-        "127.0.0.1", 0, create_app(Settings(), stores, lambda queue, job_id: None), threaded=True
-    )
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with on_a_port(create_app(Settings(), stores, lambda queue, job_id: None)) as address:
+        yield address
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from batch_trial import work_off
 from flask import Flask
-from werkzeug.serving import make_server
+from on_a_port import on_a_port
 from worker_trial import Trial
 
 from api.app import create_app
@@ -33,20 +33,12 @@ class BatchService:
 @contextmanager
 def serving(trial: Trial) -> Iterator[BatchService]:
     service = BatchService(trial, create_app(trial.settings, trial.stores, lambda queue, job_id: None))
-    server = make_server("127.0.0.1", 0, service.app, threaded=True)
-    threads = [
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}),
-        threading.Thread(target=service.work),
-    ]
-    for thread in threads:
-        thread.start()
-    service.url = f"http://127.0.0.1:{server.server_port}"
-    service.open.set()
+    worker = threading.Thread(target=service.work)
+    worker.start()
     try:
-        yield service
+        with on_a_port(service.app) as service.url:
+            service.open.set()
+            yield service
     finally:
         service.ending = True
-        server.shutdown()
-        for thread in threads:
-            thread.join()
-        server.server_close()
+        worker.join()

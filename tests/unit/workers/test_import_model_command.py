@@ -1,8 +1,6 @@
 """`editq models import`, `import-identity` against the API and a worker: from a caller's disk to a model."""
 
 import json
-import queue
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,14 +9,11 @@ from click.testing import CliRunner, Result
 from importers_files import write_rosinality
 from importers_networks import Shape, rosinality_network
 from onnx_files import SIZE_PX, arcface, random_network, written
+from service_trial import serving
 from test_importers_parts import classifier_weights, write_classifier
-from werkzeug.serving import make_server
 from worker_trial import Trial
 
-from api.app import create_app
 from editq.cli import main
-from storage.records import Status
-from workers.bench import recipe_for
 
 pytestmark = pytest.mark.thorough
 
@@ -29,25 +24,10 @@ Run = Callable[..., Result]
 @pytest.fixture
 def run(plant: Trial) -> Iterator[Run]:
     """Runs a command; the API is on a real port, and a worker runs each job as it is rung for."""
-    rung: queue.Queue[str | None] = queue.Queue()
-    app = create_app(plant.settings, plant.stores, lambda _queue, job_id: rung.put(job_id))
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-
-    def work() -> None:
-        while rung.get() is not None:
-            (job,) = plant.stores.jobs.list("local", status=Status.QUEUED).items
-            plant.take(recipe_for(job.kind), lease_s=60)
-
-    threads = [threading.Thread(target=server.serve_forever, args=(0.05,)), threading.Thread(target=work)]
-    for thread in threads:
-        thread.start()
-    address = f"http://127.0.0.1:{server.server_port}"
-    yield lambda *words: CliRunner().invoke(main, ["models", *map(str, words)], env={"EDITQ_URL": address})
-    rung.put(None)
-    server.shutdown()
-    for thread in threads:
-        thread.join()
-    server.server_close()
+    with serving(plant) as address:
+        yield lambda *words: CliRunner().invoke(
+            main, ["models", *map(str, words)], env={"EDITQ_URL": address}
+        )
 
 
 def test_a_generator_with_its_classifiers_becomes_a_model(run: Run, plant: Trial, tmp_path: Path) -> None:

@@ -1,10 +1,8 @@
 """docs/own-model.md, walked: its commands as they stand there, with tiny sizes, to an edited picture."""
 
 import contextlib
-import queue
 import re
 import shlex
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,14 +10,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from werkzeug.serving import make_server
+from service_trial import serving
 from worker_trial import Trial
 
-from api.app import create_app
 from editq.annotation_folder import indexed, palette_of, read_listing
 from editq.cli import main
 from storage.masks import decode_mask, encode_mask
-from workers.bench import recipe_for
 
 DOCS = Path(__file__).parents[3] / "docs" / "own-model.md"
 SIZE_PX = 32
@@ -37,25 +33,8 @@ pytestmark = pytest.mark.thorough
 
 @pytest.fixture
 def address(plant: Trial) -> Iterator[str]:
-    """The API on a real port, and a worker that runs each job as it is rung for."""
-    rung: queue.Queue[str | None] = queue.Queue()
-    app = create_app(plant.settings, plant.stores, lambda _queue, job_id: rung.put(job_id))
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-
-    def work() -> None:
-        while (job_id := rung.get()) is not None:
-            kind = plant.stores.jobs.get("local", job_id).kind
-            plant.take(recipe_for(kind), lease_s=60)
-
-    threads = [threading.Thread(target=server.serve_forever), threading.Thread(target=work)]
-    for thread in threads:
-        thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    rung.put(None)
-    server.shutdown()
-    for thread in threads:
-        thread.join()
-    server.server_close()
+    with serving(plant) as address:
+        yield address
 
 
 @pytest.fixture
