@@ -56,6 +56,7 @@ def test_a_last_event_id_that_is_no_number_is_refused(client: FlaskClient, last:
     assert (problem["status"], problem["field"]) == (422, "Last-Event-ID")
 
 
+@pytest.mark.thorough
 def test_a_job_is_followed_with_its_progress_until_it_ends(client: FlaskClient, trial: Trial) -> None:
     job_id, stores = submit(client), trial.stores
 
@@ -82,6 +83,7 @@ def test_a_job_is_followed_with_its_progress_until_it_ends(client: FlaskClient, 
     assert all(number is None for number, kind, _ in events if kind in ("progress", "phase"))
 
 
+@pytest.mark.thorough
 def test_a_quiet_stream_sends_comments(
     client: FlaskClient, trial: Trial, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -186,6 +186,7 @@ class Unreliable(httpx.BaseTransport):
         raise loss
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "loss", [httpx.ReadTimeout("lost"), httpx.ReadError("reset"), httpx.ConnectError("away"), 502, 503]
 )
@@ -199,6 +200,7 @@ def test_a_submit_whose_answer_was_lost_is_sent_again_and_never_makes_two_jobs(a
         assert client.submit(SampleSpec())["id"] != job["id"]  # asked for twice, it is two jobs
 
 
+@pytest.mark.thorough
 def test_a_batch_whose_answer_was_lost_is_one_batch_and_so_is_its_retry(app, stores):
     wire = Unreliable(httpx.WSGITransport(app), [httpx.ReadTimeout("lost"), 503])
     with Client("http://127.0.0.1", transport=wire) as client:
@@ -209,6 +211,7 @@ def test_a_batch_whose_answer_was_lost_is_one_batch_and_so_is_its_retry(app, sto
             client.retry_batch(batch["id"])
 
 
+@pytest.mark.thorough
 def test_an_upload_that_was_cut_off_is_sent_again(app):
     wire = Unreliable(httpx.WSGITransport(app), [httpx.WriteError("cut off"), 503])
     with Client("http://127.0.0.1", transport=wire) as client:

@@ -12,6 +12,8 @@ import pytest
 from editq import processes
 from editq.processes import Interrupted, Signals, spawn, started_at, stop
 
+pytestmark = pytest.mark.thorough
+
 SLEEPER = (sys.executable, "-c", "import time; time.sleep(600)")
 STUBBORN = (
     sys.executable,

@@ -13,6 +13,8 @@ from editq import report
 from editq.live import describe, half_blocks
 from editq.sheet import Panel, contact_sheet
 
+pytestmark = pytest.mark.thorough
+
 NAMES = ("input", "inverted", "edited", "difference", "mask", "target_mask", "edited_mask")
 PARTS = [
     {"id": 0, "name": "sky", "colour": [80, 160, 240]},

@@ -12,6 +12,8 @@ from gpu_ops.encoder import Encoder, EncoderConfig, head_sizes
 from gpu_ops.picture import to_uint8
 from gpu_ops.training.encoder import EncoderTraining, draw_codes, encoder_for, encoder_psnr_db, train_encoder
 
+pytestmark = pytest.mark.thorough
+
 SMALL = {"width": 8, "widest": 16, "pyramid": 8}
 
 

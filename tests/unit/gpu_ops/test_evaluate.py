@@ -25,6 +25,8 @@ from gpu_ops.sample import sample
 from gpu_ops.training.perceptual import AttributeReader, save_backbone
 from gpu_ops.vectors import Use
 
+pytestmark = pytest.mark.thorough
+
 SEEDS = [5, 6, 7, 8, 9]
 
 

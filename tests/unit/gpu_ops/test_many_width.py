@@ -9,6 +9,8 @@ from bowls import Bowl, BowlWork
 from gpu_ops.errors import ShapeError
 from gpu_ops.many.width import best_width
 
+pytestmark = pytest.mark.thorough
+
 BOWL = Bowl(torch.zeros(1, 2, 2))
 
 

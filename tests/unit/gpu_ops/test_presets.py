@@ -16,6 +16,8 @@ from gpu_ops.identity import Identity, IdentityConfig
 from gpu_ops.picture import Picture
 from gpu_ops.presets import PRESETS, EditWeights, weigh
 
+pytestmark = pytest.mark.thorough
+
 Codes = Callable[..., torch.Tensor]
 WHEEL = (2, 3)
 

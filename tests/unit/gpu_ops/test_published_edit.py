@@ -11,6 +11,8 @@ from gpu_ops.descent import Descent
 from gpu_ops.edit import EditObjective
 from gpu_ops.presets import PRESETS
 
+pytestmark = pytest.mark.thorough
+
 STEPS, LR = 12, 0.02
 WHEEL = (2, 3)
 

@@ -10,6 +10,8 @@ from gpu_ops.scenes import dataset, faces, faces_ranges, faces_scene
 from gpu_ops.scenes.canvas import majority
 from gpu_ops.scenes.faces_light import _COVER
 
+pytestmark = pytest.mark.thorough
+
 SEEDS = range(2, 242, 4)  # one of each identity
 CONTINUOUS = [field.name for field in dataclasses.fields(faces.Scene) if field.type == "float"]
 CALM = {

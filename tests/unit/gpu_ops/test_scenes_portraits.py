@@ -9,6 +9,8 @@ import pytest
 from gpu_ops.scenes import faces, portraits
 from gpu_ops.scenes.dataset import DEMO_SEEDS_FROM
 
+pytestmark = pytest.mark.thorough
+
 STYLES = sorted(portraits.STYLES)
 
 

@@ -12,6 +12,8 @@ from gpu_ops.errors import NonFiniteError, ShapeError
 from gpu_ops.picture import Picture, to_tensor, to_uint8
 from gpu_ops.tuning import tune, tuned
 
+pytestmark = pytest.mark.thorough
+
 Codes = Callable[..., torch.Tensor]
 
 

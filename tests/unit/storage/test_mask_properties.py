@@ -38,6 +38,8 @@ from storage.mask_specs import (
 )
 from storage.masks import Mask, resolve_parts
 
+pytestmark = pytest.mark.thorough
+
 OPERATION: TypeAdapter[MaskOperation] = TypeAdapter(MaskOperation)
 
 

@@ -17,6 +17,8 @@ from storage.plain import plain
 from storage.records import FOLLOWS, Event, Status, new_id
 from storage.settings import Settings
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,8 @@ from workers.datasets.sink import FolderSink
 from workers.datasets.split import SPLITS, split_of
 from workers.datasets.writing import DatasetWriter, write_dataset
 
+pytestmark = pytest.mark.thorough
+
 SMALL = 1 << 14
 
 

@@ -80,6 +80,7 @@ def test_a_queued_job_whose_deadline_passed_fails_and_nobody_is_told(stores: Sto
     assert not stores.progress.cancel_noticed(job.id)
 
 
+@pytest.mark.thorough
 def test_a_worker_meets_the_deadline_of_its_job_long_before_it_renews(trial: Trial, tmp_path: Path) -> None:
     options = JobOptions(finish_within_s=1.0)
     job = trial.stores.jobs.add("local", "sample", SPEC, options=options)

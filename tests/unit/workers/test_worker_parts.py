@@ -159,6 +159,7 @@ def test_a_worker_without_torch_is_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -
     assert likely_device("auto") == "cpu"
 
 
+@pytest.mark.thorough
 def test_no_parent_loads_torch_and_no_doorbell_celerys_configuration() -> None:
     check = """
 import sys, workers.queue

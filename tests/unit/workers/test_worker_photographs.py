@@ -15,6 +15,8 @@ from worker_trial import Trial
 from gpu_ops.photo import Box, cut
 from storage.records import Job, Status
 
+pytestmark = pytest.mark.thorough
+
 WIDTH, HEIGHT = 160, 120
 BOX = {"x": 30, "y": 10, "size": 100}
 

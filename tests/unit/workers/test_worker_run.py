@@ -117,6 +117,7 @@ def test_an_error_becomes_a_code_on_the_row(trial: Trial, recipe, code: str) -> 
     assert "Traceback" not in str(ended.error)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("recipe", "code", "count", "limit"),
     [
@@ -158,6 +159,7 @@ def test_an_unknown_kind_fails_and_is_not_lost(trial: Trial) -> None:
     assert trial.get(job).status is Status.FAILED
 
 
+@pytest.mark.thorough
 def test_the_heartbeat_outlasts_many_leases(trial: Trial) -> None:
     job = trial.submit()
     expired: list[Job] = []
@@ -219,6 +221,7 @@ class Flickering(MemoryJobs):
         return job
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("away", [{"renew": 5}, {"succeed": 3}, {"answer": 2}, {"renew": 3, "succeed": 2}])
 def test_storage_may_be_away_for_less_than_a_lease(trial: Trial, away: dict[str, int]) -> None:
     trial.use(jobs=Flickering(**away))
@@ -238,6 +241,7 @@ def test_storage_away_for_longer_ends_the_attempt_and_counts_as_an_outage(trial:
     assert trial.rings == [("gpu", job.id)]
 
 
+@pytest.mark.thorough
 def test_storage_away_for_two_leases_ends_the_attempt_untold(trial: Trial) -> None:
     away = Flickering(renew=1000, succeed=1000, requeue=1000)
     trial.use(jobs=away)
