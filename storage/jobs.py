@@ -22,6 +22,7 @@ from storage.idempotency import once, remember, remembered
 from storage.keeping import keep
 from storage.library_records import NOTHING_KEPT, Kept
 from storage.limit_records import NO_LIMITS, Limit
+from storage.limits import Crowded, keep_room
 from storage.meters import count_claim
 from storage.new_jobs import insert_job, job_values
 from storage.plain import ref_to_dict
@@ -47,11 +48,6 @@ from storage.usage import account
 
 _SWEPT_AT_ONCE = 100
 _CLAIM_TRIES = 5
-_ROOM_LOCK = 0x726F6F6D  # "room"
-
-
-class _Crowded(Exception):
-    """The tenant's last place was taken between looking and locking: look again."""
 
 
 class SqlJobs(SqlQueues):
@@ -129,7 +125,7 @@ class SqlJobs(SqlQueues):
             "claimed_at": self._now, "event_count": JOBS.c.event_count + 1,
         }  # fmt: skip
         for _ in range(_CLAIM_TRIES):
-            with contextlib.suppress(_Crowded):
+            with contextlib.suppress(Crowded):
                 return self._claim(queue, worker, values, token)
         return None
 
@@ -153,24 +149,13 @@ class SqlJobs(SqlQueues):
         """Of the best class of a tenant, the oldest row that no other claim is taking at this moment."""
         here = {"in_queue": queue}
         for head in connection.execute(self._best, here | {"by_worker": worker}).all():
-            self._keep_room(connection, queue, head)
+            keep_room(connection, queue, head.tenant_id, head.most)
             statement = update(JOBS).where(self._free).values(values).returning(JOBS)
             there = here | {"of_tenant": head.tenant_id, "of_class": head.priority}
             row = connection.execute(statement, there).one_or_none()
             if row is not None:
                 return row
         return None
-
-    def _keep_room(self, connection: Connection, queue: str, head: Row[Any]) -> None:
-        """Claims of a tenant with a limit go one by one, or two at once would both find the last place free.
-        Raises _Crowded where that was taken meanwhile. (SQLite has one writer anyhow.)"""
-        if not head.most or connection.dialect.name == "sqlite":
-            return
-        place = func.hashtext(f"{queue} {head.tenant_id}")
-        connection.execute(select(func.pg_advisory_xact_lock(_ROOM_LOCK, place)))
-        mine = and_(RUNNING, JOBS.c.queue == queue, JOBS.c.tenant_id == head.tenant_id)
-        if connection.execute(select(func.count()).select_from(JOBS).where(mine)).scalar_one() >= head.most:
-            raise _Crowded
 
     def renew(self, claim: Claim, *, lease_s: float) -> Renewal:
         values = {"lease_until": self._now + lease_s, "updated_at": self._now}

@@ -8,7 +8,7 @@ counted.
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, and_, bindparam, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Select, String, and_, bindparam, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.access_tables import TENANT_LIMITS
@@ -19,6 +19,12 @@ from storage.records import GPU_QUEUE
 from storage.rows import QUEUED, RUNNING
 from storage.tables import IMAGES, JOBS, USAGE
 from storage.usage import DAY_S
+
+_ROOM_LOCK = 0x726F6F6D  # "room"
+
+
+class Crowded(Exception):
+    """The tenant's last place was taken between looking and locking: look again."""
 
 
 class SqlLimits:
@@ -108,3 +114,15 @@ def _at_limit(
     return (
         rows.where(which).group_by(tenant_id, TENANT_LIMITS.c.value).having(and_(most > 0, reached >= most))
     )
+
+
+def keep_room(connection: Connection, queue: str, tenant_id: str, most: float) -> None:
+    """Claims of a tenant that may run so many (0: any number) go one by one, or two at once would both find
+    the last place free. Raises Crowded where that was taken meanwhile. (SQLite has one writer anyhow.)"""
+    if not most or connection.dialect.name == "sqlite":
+        return
+    place = func.hashtext(f"{queue} {tenant_id}")
+    connection.execute(select(func.pg_advisory_xact_lock(_ROOM_LOCK, place)))
+    mine = and_(RUNNING, JOBS.c.queue == queue, JOBS.c.tenant_id == tenant_id)
+    if connection.execute(select(func.count()).select_from(JOBS).where(mine)).scalar_one() >= most:
+        raise Crowded

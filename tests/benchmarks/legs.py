@@ -1,13 +1,12 @@
 """Where the time of one `apply` goes, leg by leg, and how often each leg goes to the database.
 
-    PYTHONPATH=.:tests python -m benchmarks.legs [--short]
+    PYTHONPATH=.:tests python -m benchmarks --only legs [--short]
 
 The same code as in the service, in one process, so that every leg can be timed by itself: SQLite, files and a
 Valkey of its own. Round trips are the statements that the database gets, BEGIN and COMMIT not among them; the
 heartbeat's and the events' are those of the leg they fall into.
 """
 
-import argparse
 import contextlib
 import os
 import tempfile
@@ -162,14 +161,3 @@ def _figures(legs: Legs, totals: list[float], runs: int) -> list[Figure]:
         figures.append(of_runs(f"leg {name}", [s * 1000 for s in seconds[2:]], "ms"))
         figures.append(of_runs(f"leg {name}: database round trips", counted[2:], "per job"))
     return [*figures, Figure("database round trips of a job", trips, "per job")]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--short", action="store_true")
-    for figure in measured(short=parser.parse_args().short):
-        print(f"{figure.name}: {figure.value:.4g} {figure.unit} {figure.spread}")
-
-
-if __name__ == "__main__":
-    main()

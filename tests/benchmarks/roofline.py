@@ -1,6 +1,6 @@
 """The least time that a step can take on this machine: by its operations, and by what memory must move.
 
-    PYTHONPATH=.:tests python -m benchmarks.roofline [--short]
+    PYTHONPATH=.:tests python -m benchmarks --only roofline [--short]
 
 Operations: those of all matrix products and convolutions of a step, forward and backward, as torch counts
 them. Bytes: what those operations read and write, each tensor once per operation, as if all that lies between
@@ -8,7 +8,6 @@ were free. Peaks are measured: the best of a large matrix product, of a convolut
 The floor is the larger of operations over the peak and bytes over the bandwidth.
 """
 
-import argparse
 import time
 from collections.abc import Callable
 from typing import Any
@@ -94,14 +93,3 @@ def measured(*, short: bool, device: str = "cpu", items: int = 1, size: int | No
             ),
         ]
     return figures
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--short", action="store_true")
-    for figure in measured(short=parser.parse_args().short):
-        print(f"{figure.name}: {figure.value:.4g} {figure.unit} {figure.ratio or ''}")
-
-
-if __name__ == "__main__":
-    main()

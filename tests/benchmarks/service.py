@@ -1,11 +1,10 @@
 """What a caller waits for, through the whole embedded service: an edit, `apply`, reads of a job's state.
 
-    PYTHONPATH=.:tests python -m benchmarks.service [--short]
+    PYTHONPATH=.:tests python -m benchmarks --only service [--short]
 
 The service is started as `editq up` starts it, in an empty folder, with nothing but its defaults.
 """
 
-import argparse
 import io
 import os
 import subprocess
@@ -171,14 +170,3 @@ def measured(*, short: bool) -> list[Figure]:
             *applies(client, 10 if short else 500),
             *reads(client, 2 if short else 15),
         ]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--short", action="store_true")
-    for figure in measured(short=parser.parse_args().short):
-        print(f"{figure.name}: {figure.value:.4g} {figure.unit} {figure.ratio or ''}")
-
-
-if __name__ == "__main__":
-    main()
