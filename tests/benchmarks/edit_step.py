@@ -8,12 +8,11 @@ its own for each, networks and libraries included.
 """
 
 import argparse
-import resource
 from collections.abc import Callable, Iterator
 
 import torch
 
-from benchmarks.measuring import Figure, figures_of_child, in_turn, of_runs
+from benchmarks.measuring import Figure, figures_of_child, in_turn, most_held_bytes, of_runs
 from benchmarks.published import PublishedEdit
 from benchmarks.published_model import Aim, aim_at, published_model
 from gpu_ops.bundle import Bundle
@@ -97,7 +96,7 @@ def peak_bytes(way: str, size: int, low: torch.dtype | None) -> int:
     steps = own_steps(aim) if way == "ours" else published_steps(bundle, aim)
     for _ in range(2):
         next(steps)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return most_held_bytes()
 
 
 def growth(

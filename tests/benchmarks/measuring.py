@@ -80,6 +80,12 @@ def figures_of_child(module: str, *arguments: str) -> dict[str, Any]:
     return found
 
 
+def most_held_bytes() -> int:
+    """What this process has held at most. (getrusage's figure begins with the parent's, at least.)"""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+
 def machine() -> str:
     """Processor, cores, and how busy others kept them when the figure was taken."""
     name = platform.processor() or platform.machine()
