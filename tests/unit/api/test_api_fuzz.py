@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from api_trial import Trial, mask_png, picture, upload
 from flask.testing import FlaskClient
+from fuzz.mutation import STRANGE, damaged
 from werkzeug.test import TestResponse
 
 from storage.settings import Settings
@@ -17,11 +18,6 @@ from storage.settings import Settings
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 RUNS = [50, pytest.param(5000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
-STRANGE: tuple[Any, ...] = (
-    *(None, True, -1, 0, 10**9, 1e308, -0.5, "", "cars", "wheel", "\0", "../../etc", "a" * 5000, [], {}),
-    *([[]], {"op": "scale"}, [{"op": "scale", "part": "wheel", "factor": 2}], ["wheel"]),
-    *("0" * 32, "é", 2**70),
-)
 KEYS = ("a", "b", "c", "k" * 256, "two words", "")
 NAMES = ("gpu", "cpu", "gqu", "host:1:gpu", "..", "%00", "é", "x" * 300)
 
@@ -40,25 +36,6 @@ def refused_in_words(answer: TestResponse) -> bool:
     assert problem["detail"]
     assert "Traceback" not in answer.text
     return True
-
-
-def damaged(dice: random.Random, data: bytes) -> bytes:
-    """A file with one to eight faults: cut short, bytes changed, a piece doubled or taken out."""
-    file = bytearray(data)
-    for _ in range(dice.randint(1, 8)):
-        at = dice.randrange(len(file)) if file else 0
-        match dice.randrange(5):
-            case 0:
-                del file[at:]
-            case 1 if file:
-                file[at] = dice.randrange(256)
-            case 2:
-                file[at:at] = file[at : at + dice.randint(1, 64)]
-            case 3:
-                file[at : at + 4] = dice.randbytes(4)
-            case 4:
-                del file[at : at + dice.randint(1, 32)]
-    return bytes(file)
 
 
 @pytest.mark.parametrize("runs", RUNS)
