@@ -9,6 +9,7 @@ checked before it is believed.
 import atexit
 import functools
 import json
+import math
 import os
 import signal
 import socket
@@ -16,21 +17,22 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import PIL
 from numpy.typing import NDArray
 
 from sandbox.bubblewrap import signal_of, wrapped
-from storage.decoding import LENGTH, READY, WAYS
+from storage.decoding import LENGTH, READY
 from storage.errors import InvalidInput, MaskMismatch, PictureTooLarge, Unavailable, UnreadablePicture
 from storage.masks import Mask
 from storage.pictures import EXPECTED, MAX_PIXELS
 
+T = TypeVar("T")
 BYTES_PER_PIXEL = 24  # a palette with transparency, laid over white and turned, takes the most
 OWN_BYTES = 192 << 20
 CPU_S, WALL_S = 10.0, 40.0
@@ -48,28 +50,21 @@ def inspect_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int
 
     Raises UnreadablePicture, PictureTooLarge; Unavailable where no process is to be had.
     """
-    told, _ = decoders().read("inspect", data, max_pixels)
-    match told.get("found"):
-        case [int(width), int(height), str(media_type)] if 0 < width * height <= max_pixels:
-            return width, height, media_type
-    raise _nonsense()
+    return decoders().ask(max_pixels, lambda decoder: decoder.inspect(data, max_pixels))
 
 
 def decode_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """uint8 [H, W, 3], upright. Raises UnreadablePicture, PictureTooLarge, Unavailable."""
-    return _array(*decoders().read("picture", data, max_pixels), channels=(3,))
+    return decoders().ask(max_pixels, lambda decoder: decoder.pixels("picture", data, max_pixels, (3,)))
 
 
 def decode_mask(data: bytes, max_pixels: int = MAX_PIXELS) -> Mask:
     """uint8 [H, W]. Raises UnreadablePicture, PictureTooLarge, MaskMismatch, Unavailable."""
-    return _array(*decoders().read("mask", data, max_pixels), channels=())
+    return decoders().ask(max_pixels, lambda decoder: decoder.pixels("mask", data, max_pixels, ()))
 
 
-def _array(told: dict[str, Any], pixels: bytearray, channels: tuple[int, ...]) -> NDArray[np.uint8]:
-    shape = tuple(told.get("shape", ()))
-    if len(shape) != 2 + len(channels) or shape[2:] != channels:
-        raise _nonsense()
-    return np.frombuffer(pixels, np.uint8).reshape(shape)
+class Nonsense(OSError):
+    """An answer that the code in storage/decoding.py never gives: whatever gave it is not asked again."""
 
 
 class Decoder:
@@ -93,11 +88,29 @@ class Decoder:
             self.end()
             raise Unavailable("The process that opens pictures did not start.") from None
 
-    def read(self, way: str, data: bytes, max_pixels: int) -> tuple[dict[str, Any], bytearray]:
-        """What the process tells of a file, and its pixels. Raises InvalidInput for what it refuses, and
-        OSError where it ended, or did not answer in time."""
+    def inspect(self, data: bytes, max_pixels: int) -> tuple[int, int, str]:
+        """Raises InvalidInput for what the process refuses, and OSError where it ended, was not in time, or
+        answered Nonsense."""
+        match self._asked("inspect", data, max_pixels, self._deadline()).get("found"):
+            case [int(width), int(height), str(media_type)] if 0 < width * height <= max_pixels:
+                return width, height, media_type
+        raise Nonsense
+
+    def pixels(self, way: str, data: bytes, max_pixels: int, channels: tuple[int, ...]) -> NDArray[np.uint8]:
+        """uint8 [H, W, *channels]. Raises as `inspect` does."""
+        deadline = self._deadline()
+        match self._asked(way, data, max_pixels, deadline).get("shape"):
+            case [int(height), int(width), *more] if tuple(more) == channels and min(height, width) > 0:
+                if height * width <= max_pixels:
+                    found = self._exactly(height * width * math.prod(channels), deadline)
+                    return np.frombuffer(found, np.uint8).reshape(height, width, *channels)
+        raise Nonsense
+
+    def _deadline(self) -> float:
+        return time.monotonic() + WALL_S
+
+    def _asked(self, way: str, data: bytes, max_pixels: int, deadline: float) -> dict[str, Any]:
         self.pictures += 1
-        deadline = time.monotonic() + WALL_S
         asked = json.dumps({"way": way, "max_pixels": max_pixels, "bytes": len(data)}).encode()
         self._socket.settimeout(WALL_S)
         self._socket.sendall(LENGTH.pack(len(asked)) + asked)
@@ -105,18 +118,18 @@ class Decoder:
         told = self._told(deadline)
         if "error" in told:
             raise _refusal(told["error"])
-        return told, self._exactly(_count(told.get("shape"), max_pixels), deadline)
+        return told
 
     def _told(self, deadline: float) -> dict[str, Any]:
         (count,) = LENGTH.unpack(self._exactly(LENGTH.size, deadline))
         if count > ANSWER_BYTES:
-            raise _nonsense()
+            raise Nonsense
         try:
             told = json.loads(self._exactly(count, deadline))
         except (ValueError, RecursionError):
             told = None
         if not isinstance(told, dict):
-            raise _nonsense()
+            raise Nonsense
         return told
 
     def _exactly(self, count: int, deadline: float) -> bytearray:
@@ -176,13 +189,12 @@ class Decoders:
         self._places = threading.BoundedSemaphore(most)
         self._idle: list[Decoder] = []
 
-    def read(self, way: str, data: bytes, max_pixels: int) -> tuple[dict[str, Any], bytearray]:
+    def ask(self, max_pixels: int, question: Callable[[Decoder], T]) -> T:
         """Raises InvalidInput for a file that is refused, Unavailable where no process is free in time."""
-        assert way in WAYS
         with self._place():
             decoder = self._taken(max_pixels)
             try:
-                answer = decoder.read(way, data, max_pixels)
+                answer = question(decoder)
             except InvalidInput:
                 self._put_back(decoder)
                 raise
@@ -245,25 +257,10 @@ def _forked() -> None:
 os.register_at_fork(after_in_child=_forked)
 
 
-def _count(shape: Any, max_pixels: int) -> int:
-    """How many bytes follow. Raises UnreadablePicture for a shape that no picture has."""
-    if shape is None:
-        return 0
-    match shape:
-        case [int(height), int(width), *more] if more in ([], [3]) and min(height, width) > 0:
-            if height * width <= max_pixels:
-                return height * width * (3 if more else 1)
-    raise _nonsense()
-
-
 def _refusal(told: Any) -> InvalidInput:
     told = told if isinstance(told, dict) else {}
     kind = _REFUSALS.get(str(told.get("code")), UnreadablePicture)
     return kind(str(told.get("detail"))[:300], expected=str(told.get("expected") or EXPECTED)[:300])
-
-
-def _nonsense() -> UnreadablePicture:
-    return UnreadablePicture("This file cannot be read as a picture.", expected=EXPECTED)
 
 
 def _unsaid(error: OSError, ended_by: int | None) -> InvalidInput | Unavailable:
@@ -273,4 +270,4 @@ def _unsaid(error: OSError, ended_by: int | None) -> InvalidInput | Unavailable:
     if isinstance(error, TimeoutError) or ended_by == signal.SIGPROF:
         expected = f"a picture that is decoded within {CPU_S:g} s"
         return PictureTooLarge("The picture takes too long to decode.", expected=expected)
-    return _nonsense()
+    return UnreadablePicture("This file cannot be read as a picture.", expected=EXPECTED)

@@ -134,6 +134,7 @@ def test_what_a_process_says_is_not_believed_blindly(
         decoders.decode_picture(drawn())
     assert type(refusal.value) is error
     assert len(refusal.value.detail) <= 300
+    assert not pool._idle or "error" in script, "whatever talks nonsense is asked nothing any more"
 
 
 @pytest.mark.thorough
