@@ -11,7 +11,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -21,6 +20,7 @@ from gpu_ops.evaluate import Plan, evaluate
 from gpu_ops.inception import load_inception
 from gpu_ops.picture import Picture, to_square
 from gpu_ops.training.console import report
+from gpu_ops.training.place import add_device
 from gpu_ops.vectors import Use
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".webp"}
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--vector", type=Path, help="safetensors with delta_w, as a learned vector has it")
     parser.add_argument("--strength", type=float, default=1.0)
     parser.add_argument("--attribute", help="as expression=smiling: what the model's classifier should say")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add_device(parser)
     options = parser.parse_args()
     bundle = load_bundle(options.bundle, options.device)
     found = report(evaluate(bundle, plan_of(options, bundle)), "evaluating")

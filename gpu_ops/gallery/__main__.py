@@ -25,6 +25,7 @@ from gpu_ops.gallery.shown import NotShown, Shown, read_model
 from gpu_ops.gallery.strengths import draw_strengths
 from gpu_ops.gallery.table import QUICK, SHOWS, Effort
 from gpu_ops.gallery.ways import draw_ways
+from gpu_ops.training.place import add_device
 
 BUNDLED = Path(__file__).parents[1] / "pretrained"
 LEGEND_COLUMNS = 8
@@ -44,15 +45,16 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=BUNDLED, help="the folder of models")
     parser.add_argument("--kept", type=Path, help="folder for codes that were found")
     parser.add_argument("--quick", action="store_true", help="one step of everything, to try the layout")
+    add_device(parser)
     options = parser.parse_args()
-    conditions, effort = _conditions(), QUICK if options.quick else Effort()
+    conditions, effort = _conditions(options.device), QUICK if options.quick else Effort()
     folders = {name: options.models / name for name in SHOWS}
     absent = [name for name, folder in folders.items() if not (folder / "model.json").is_file()]
     with tempfile.TemporaryDirectory() as fresh:
         kept = options.kept or Path(fresh)
         kept.mkdir(parents=True, exist_ok=True)
         chapters = [
-            draw_chapter(read_model(folder, kept, effort))
+            draw_chapter(read_model(folder, kept, effort, options.device))
             for name, folder in folders.items()
             if name not in absent
         ]
@@ -77,12 +79,13 @@ def draw_chapter(shown: Shown) -> Chapter:
     return Chapter(title, figure, tuple(sections), tuple(lacking))
 
 
-def _conditions() -> str:
+def _conditions(device: str) -> str:
     """What seconds on the page were measured on."""
     version = torch.__version__.partition("+")[0]
+    card = "without a GPU" if device == "cpu" else f"on a {torch.cuda.get_device_name(device)}"
     return (
         f"Seconds are of one run on {torch.get_num_threads()} of {os.cpu_count()} cores "
-        f"({platform.machine()}), without a GPU, torch {version}. The load average before it was "
+        f"({platform.machine()}), {card}, torch {version}. The load average before it was "
         f"{os.getloadavg()[0]:.1f}."
     )
 

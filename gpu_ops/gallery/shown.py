@@ -97,9 +97,9 @@ class Shown:
         ]
 
 
-def read_model(folder: Path, kept: Path, effort: Effort) -> Shown:
+def read_model(folder: Path, kept: Path, effort: Effort, device: str = "cpu") -> Shown:
     """Raises WeightsError where the folder holds no whole model, NotShown where nothing is known of it."""
-    bundle = load_bundle(folder)
+    bundle = load_bundle(folder, device)
     name = bundle.description["name"]
     if name not in SHOWS:
         raise NotShown(f"the gallery's table knows no {name}")

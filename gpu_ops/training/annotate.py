@@ -15,8 +15,10 @@ from gpu_ops.picture import Picture, to_uint8
 from gpu_ops.progress import State, Steps
 from gpu_ops.stages import resumed, stage
 from gpu_ops.training.console import report
+from gpu_ops.training.place import at_once
 
 CHUNK = "chunk"
+ON_CPU = 50
 
 
 @dataclass(frozen=True)
@@ -50,14 +52,15 @@ class Inverted:
     psnr_db: list[float]
 
 
-def annotate(bundle: Bundle, pictures: Picture, masks: Picture, *, steps: int, chunk: int = 50) -> Annotated:
-    """Invert pictures uint8 [n, R, R, 3], `chunk` at a time, and keep them beside their masks."""
+def annotate(bundle: Bundle, pictures: Picture, masks: Picture, *, steps: int) -> Annotated:
+    """Invert pictures uint8 [n, R, R, 3], some at a time, and keep them beside their masks."""
+    chunk = at_once(bundle.device, ON_CPU)
     found = report(invert_all(bundle, pictures, steps=steps, chunk=chunk), "inverting")
     return Annotated(found.w_plus, found.pictures, masks, found.psnr_db)
 
 
 def invert_all(
-    bundle: Bundle, pictures: Picture, *, steps: int, chunk: int = 50, resume: State | None = None
+    bundle: Bundle, pictures: Picture, *, steps: int, chunk: int = ON_CPU, resume: State | None = None
 ) -> Steps[Inverted]:
     """Invert pictures uint8 [n, R, R, 3], `chunk` of them at a time, yielding Progress each step.
 
@@ -88,7 +91,8 @@ def _of_chunk(resume: State | None, count: int) -> State | None:
 
 
 def save_codes(path: Path, annotated: Annotated) -> None:
-    save_file({"w_plus": annotated.w_plus.contiguous(), "masks": torch.from_numpy(annotated.masks)}, path)
+    tensors = {"w_plus": annotated.w_plus.cpu().contiguous(), "masks": torch.from_numpy(annotated.masks)}
+    save_file(tensors, path)
 
 
 def load_codes(path: Path) -> tuple[torch.Tensor, Picture]:

@@ -11,9 +11,10 @@ from gpu_ops.picture import Picture
 from gpu_ops.refine import leak_db, look, refine
 from gpu_ops.score import outside_of
 from gpu_ops.training.console import report
+from gpu_ops.training.place import at_once
 from gpu_ops.training.starters import load_vector
 
-CHUNK = 20
+ON_CPU = 20
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Subjects:
 
     @classmethod
     def of(cls, bundle: Bundle, originals: Picture, w_plus: torch.Tensor) -> "Subjects":
-        views = [look(bundle, w_plus[start : start + CHUNK]) for start in range(0, len(w_plus), CHUNK)]
+        chunk = at_once(bundle.device, ON_CPU)
+        views = [look(bundle, w_plus[start : start + chunk]) for start in range(0, len(w_plus), chunk)]
         pictures = np.concatenate([view.pictures for view in views])
         return cls(originals, pictures, np.concatenate([view.masks for view in views]), w_plus)
 
@@ -50,9 +52,9 @@ def edited(
     bundle: Bundle, subjects: Subjects, vector: Vector, strength: float, refine_steps: int
 ) -> tuple[Picture, list[float]]:
     """Pictures with the vector applied, and refined; and what leaks outside, as PSNR [N]."""
-    pictures, leaks = [], []
-    for start in range(0, len(subjects.w_plus), CHUNK):
-        w_plus = subjects.w_plus[start : start + CHUNK]
+    pictures, leaks, chunk = [], [], at_once(bundle.device, ON_CPU)
+    for start in range(0, len(subjects.w_plus), chunk):
+        w_plus = subjects.w_plus[start : start + chunk]
         delta_w = (strength * vector.delta_w).to(w_plus).expand_as(w_plus)
         applied = look(bundle, w_plus + delta_w)
         shown = applied

@@ -24,8 +24,9 @@ from gpu_ops.refine import View, leak_db, look, refine
 from gpu_ops.score import outside_of
 from gpu_ops.training.console import report
 from gpu_ops.training.edits import ExactEdits, exact_edits, targets
+from gpu_ops.training.place import add_device, at_once
 
-CHUNK = 10
+ON_CPU = 10
 
 
 def learn(
@@ -84,16 +85,18 @@ def main() -> None:
     parser.add_argument("--inversion-steps", type=int, default=500)
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--refine-steps", type=int, default=30)
+    add_device(parser)
     options = parser.parse_args()
-    bundle = load_bundle(options.bundle)
+    bundle = load_bundle(options.bundle, options.device)
+    chunk = at_once(bundle.device, ON_CPU)
     own = 1 + options.samples
     domain = bundle.description["name"]
     edits = exact_edits(domain, options.first_seed, own + options.count, bundle.resolution_px)
     codes = [
         report(
-            invert(bundle, edits.pictures[start : start + CHUNK], steps=options.inversion_steps), "inverting"
+            invert(bundle, edits.pictures[start : start + chunk], steps=options.inversion_steps), "inverting"
         )
-        for start in range(0, len(edits.pictures), CHUNK)
+        for start in range(0, len(edits.pictures), chunk)
     ]
     w_plus = torch.cat([each.w_plus for each in codes])
     masks = np.concatenate([each.masks for each in codes])
@@ -101,8 +104,8 @@ def main() -> None:
     measure = Measure("growth", "what is edited", edits.q_edit)
     example = seen_change(bundle, show(bundle, w_plus[:1], delta_w), measure)["judge"]
     found: dict[str, list[float]] = {}
-    for start in range(own, len(w_plus), CHUNK):
-        part = carry(bundle, w_plus[start : start + CHUNK], delta_w, measure, options.refine_steps)
+    for start in range(own, len(w_plus), chunk):
+        part = carry(bundle, w_plus[start : start + chunk], delta_w, measure, options.refine_steps)
         found = {name: found.get(name, []) + values for name, values in part.items()}
     print(json.dumps(figures(found, example)), flush=True)
 

@@ -24,12 +24,12 @@ class Reading:
 @torch.no_grad()
 def read_pictures(reader: AttributeReader, pictures: Picture) -> Reading:
     """Read pictures uint8 [n, H, W, 3]."""
-    features, guesses = [], []
+    features, guesses, device = [], [], reader.head.weight.device
     for start in range(0, len(pictures), CHUNK):
-        deep = reader.deep(to_tensor(pictures[start : start + CHUNK]))  # [N, 512, h, w]
+        deep = reader.deep(to_tensor(pictures[start : start + CHUNK], device))  # [N, 512, h, w]
         features.append(deep.mean(dim=(2, 3)))
         guesses.append(reader.guess(deep))
-    return Reading(*(torch.cat(rows).double().numpy() for rows in (features, guesses)))
+    return Reading(*(torch.cat(rows).double().cpu().numpy() for rows in (features, guesses)))
 
 
 def shares_of(kind: str, guesses: Rows, names: list[str]) -> dict[str, float]:

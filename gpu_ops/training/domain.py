@@ -1,6 +1,7 @@
 """Making a bundled model from nothing.
 
     python -m gpu_ops.training.domain cars|faces OUT [--until STAGE] [--kimg THOUSANDS] [--ranks N]
+        [--device cuda|cpu]
 
 Stages, each skipped where its output exists in OUT: data, judge, perceptual, (identity, smile: of faces),
 generator, annotated, segmenter, bundle, encoder. Several hours on two cores, nearly all of them
@@ -31,6 +32,7 @@ from gpu_ops.stylegan2.files import load_generator
 from gpu_ops.training.annotate import annotate, load_codes, save_codes
 from gpu_ops.training.console import follow
 from gpu_ops.training.domains import DOMAINS, Domain
+from gpu_ops.training.place import add_device
 from gpu_ops.training.segmenter import segmenter_for, train_segmenter
 
 READERS = ("identity", "smile")
@@ -72,6 +74,7 @@ class Making:
     out: Path
     kimg: float
     ranks: int
+    device: str = "cpu"
 
     def stages(self) -> dict[str, tuple[Path, Callable[[], None]]]:
         """Each stage's output and what makes it, in order."""
@@ -100,6 +103,10 @@ class Making:
     def _renders(self) -> tuple[object, ...]:
         return "--data", self.out / "data", "--held-out", self.out / "held-out"
 
+    @property
+    def _place(self) -> tuple[object, ...]:
+        return "--device", self.device
+
     def data(self) -> None:
         people = () if self.domain.per_identity is None else ("--per-identity", self.domain.per_identity)
         for name, first, count in (
@@ -112,20 +119,21 @@ class Making:
 
     def judge(self) -> None:
         parts = ("--parts", len(self.domain.parts))
-        command("gpu_ops.training.judge", *self._renders, "--out", self.file("judge"), *parts)
+        command("gpu_ops.training.judge", *self._renders, "--out", self.file("judge"), *parts, *self._place)
 
     def perceptual(self) -> None:
         factors = ("--edit-factor", self.domain.edit_factor, "--invert-factor", self.domain.invert_factor)
         where = ("--data", self.out / "data", "--out", self.file("perceptual"))
-        command("gpu_ops.training.perceptual", *where, *factors)
+        command("gpu_ops.training.perceptual", *where, *factors, *self._place)
 
     def _reader(self, role: str) -> tuple[Path, Callable[[], None]]:
         path = self.file(role)
-        return path, lambda: command(f"gpu_ops.training.{role}", *self._renders, "--out", path)
+        where = (*self._renders, "--out", path, *self._place)
+        return path, lambda: command(f"gpu_ops.training.{role}", *where)
 
     def generator(self) -> None:
         run = self.out / "run"
-        device = "cuda" if torch.cuda.is_available() and self.ranks == 1 else "cpu"
+        device = self.device if self.ranks == 1 else "cpu"
         how = ("--device", device, "--ranks", self.ranks, "--batch", self.domain.batch, "--kimg", self.kimg)
         command(
             "gpu_ops.training.generator",
@@ -152,10 +160,11 @@ class Making:
 
     def segmenter(self, seed: int = 0) -> None:
         torch.manual_seed(seed)
-        generator = load_generator(self.file("generator"))
+        generator = load_generator(self.file("generator")).to(self.device)
         segmenter = segmenter_for(generator, len(self.domain.parts))
         w_plus, masks = load_codes(self.out / "annotated.safetensors")
-        follow(train_segmenter(segmenter, generator, w_plus, masks, seed=seed), "segmenter")
+        run = train_segmenter(segmenter, generator, w_plus.to(self.device), masks, seed=seed)
+        follow(run, "segmenter")
         save_network(self.file("segmenter"), segmenter, segmenter.config.as_dict(), half=True)
 
     def bundle(self) -> None:
@@ -188,13 +197,15 @@ class Making:
 
     def encoder(self) -> None:
         path = self.file(ENCODER)
-        command("gpu_ops.training.encoder", "--model", self.folder, *self._renders, "--out", path)
+        command(
+            "gpu_ops.training.encoder", "--model", self.folder, *self._renders, "--out", path, *self._place
+        )
         self.bundle()
 
     def untrained_bundle(self) -> Bundle:
         """The trained generator and backbone with a segmenter that knows nothing: enough for inversion."""
-        generator = load_generator(self.file("generator"))
-        perceptual = load_bundled(self.file("perceptual"))
+        generator = load_generator(self.file("generator")).to(self.device)
+        perceptual = load_bundled(self.file("perceptual")).to(self.device)
         segmenter = segmenter_for(generator, len(self.domain.parts)).requires_grad_(False).eval()
         return draw_only(generator, segmenter, perceptual, list(self.domain.parts))
 
@@ -226,9 +237,10 @@ def make_domain(name: str, arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--ranks", type=int, default=default_ranks(), help="processes that train the generator (%(default)s)"
     )
+    add_device(parser)
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
-    Making(domain, options.out, options.kimg, options.ranks).make(options.until)
+    Making(domain, options.out, options.kimg, options.ranks, options.device).make(options.until)
 
 
 def main() -> None:

@@ -28,6 +28,7 @@ from gpu_ops.picture import Picture
 from gpu_ops.scenes import cars, faces
 from gpu_ops.training.console import report
 from gpu_ops.training.domains import DOMAINS
+from gpu_ops.training.place import add_device
 
 GROWTH = 1.4
 LARGEST_RADIUS = 0.105  # larger wheels would leave the range that scenes are drawn from
@@ -136,8 +137,9 @@ def main() -> None:
     parser.add_argument("--edit-factors", default="", help="comma separated; by default the recorded one")
     parser.add_argument("--priors", default="0.15", help="comma separated")
     parser.add_argument("--steps", type=int, default=100)
+    add_device(parser)
     options = parser.parse_args()
-    bundle = load_bundle(options.bundle)
+    bundle = load_bundle(options.bundle, options.device)
     domain = bundle.description["name"]
     edits = exact_edits(domain, options.first_seed, options.count, bundle.resolution_px)
     for factor in numbers(options.invert_factors) or [bundle.perceptual.invert_factor]:

@@ -25,6 +25,7 @@ from gpu_ops.metrics import psnr_db
 from gpu_ops.network_file import save_network
 from gpu_ops.picture import Picture, to_tensor, to_uint8
 from gpu_ops.progress import Progress, State, Steps
+from gpu_ops.training.place import add_device
 from gpu_ops.training.tensors import adam_state, network_state, restore_adam, restore_network
 
 CODE_WEIGHT = 0.01  # against MSE on [0, 1]; the published 5 stands beside a calibrated LPIPS
@@ -179,10 +180,11 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=EncoderTraining.batch)
     parser.add_argument("--seed", type=int, default=EncoderTraining.seed)
     parser.add_argument("--threads", type=int, default=0, help="0: all cores")
+    add_device(parser)
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
-    bundle = load_bundle(options.model)
+    bundle = load_bundle(options.model, options.device)
     encoder = encoder_for(bundle, seed=options.seed)
     pictures = np.load(options.data / "pictures.npy", mmap_mode="r")
     held = np.load(options.held_out / "pictures.npy")[:200]

@@ -22,6 +22,7 @@ from gpu_ops.training.annotate import Annotated, annotate
 from gpu_ops.training.distribution import frechet_distance, read_pictures, shares_of
 from gpu_ops.training.domains import DOMAINS
 from gpu_ops.training.perceptual import load_reader
+from gpu_ops.training.place import add_device
 
 HELD_OUT = 200
 SAMPLES = 10_000
@@ -36,7 +37,7 @@ def held_out_figures(
     Parts from own_from on are the subject's own: the car's, or the person's.
     """
     found = annotate(bundle, pictures, masks, steps=500)
-    guesses = torch.cat([bundle.draw(code[None])[1] for code in found.w_plus]).to(torch.uint8).numpy()
+    guesses = torch.cat([bundle.draw(code[None])[1] for code in found.w_plus]).to(torch.uint8)
     own = [
         psnr_db(mine, theirs, mask >= own_from)
         for mine, theirs, mask in zip(found.pictures, pictures, masks, strict=True)
@@ -46,7 +47,7 @@ def held_out_figures(
         "inversion_psnr_db": float(np.mean(found.psnr_db)),
         "inversion_psnr_own_db": float(np.mean(own)),
         "inversion_psnr_own_p10_db": float(np.percentile(own, 10)),
-        **segmentation_figures(guesses, masks, bundle.parts, own_from, "segmenter"),
+        **segmentation_figures(guesses.cpu().numpy(), masks, bundle.parts, own_from, "segmenter"),
     }
     assert bundle.judge is not None, "a bundled model of rendered scenes has a judge"
     figures |= segmentation_figures(bundle.judge.predict(pictures), masks, bundle.parts, own_from, "judge")
@@ -77,13 +78,16 @@ def draw_samples(bundle: Bundle, count: int, seed: int = 0) -> Picture:
     drawn = []
     for start in range(0, count, 50):
         z = torch.randn(min(50, count - start), bundle.generator.config.z_dim, generator=rng)
-        drawn.append(to_uint8(bundle.generator(z)))
+        drawn.append(to_uint8(bundle.generator(z.to(bundle.device))))
     return np.concatenate(drawn)
 
 
-def sample_figures(backbone: Path, samples: Picture, training: Picture, kind: str) -> dict[str, Any]:
+def sample_figures(
+    backbone: Path, samples: Picture, training: Picture, kind: str, device: torch.device | str = "cpu"
+) -> dict[str, Any]:
     """Shares of each word of the attribute `kind` by the attribute reader, and FID on its features."""
     reader, names = load_reader(backbone)
+    reader.to(device)
     real, fake = read_pictures(reader, training), read_pictures(reader, samples)
     return {
         "samples": len(samples),
@@ -126,9 +130,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--held-out-count", type=int, default=HELD_OUT)
     parser.add_argument("--samples", type=int, default=SAMPLES)
+    add_device(parser)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    bundle = load_bundle(options.bundle)
+    bundle = load_bundle(options.bundle, options.device)
     domain = DOMAINS[bundle.description["name"]]
     training = np.load(options.data / "pictures.npy", mmap_mode="r")
     count = options.held_out_count
@@ -138,7 +143,7 @@ def main() -> None:
     pairs = np.stack([samples[:16], nearest(samples[:16], training)], axis=1).reshape(-1, *samples.shape[1:])
     save_tiles(options.out / "nearest.png", pairs, 8)
     backbone = options.bundle / bundle.description["files"]["perceptual"]
-    figures = sample_figures(backbone, samples, training[: options.samples], domain.kind)
+    figures = sample_figures(backbone, samples, training[: options.samples], domain.kind, bundle.device)
     print(json.dumps(figures), flush=True)
     more, found = held_out_figures(bundle, pictures, masks, domain.own_from)
     pairs = np.stack([pictures[:32], found.pictures[:32]], axis=1).reshape(-1, *pictures.shape[1:])

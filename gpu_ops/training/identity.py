@@ -60,7 +60,7 @@ class Classified(nn.Module):
 
     def cosines(self, pictures: torch.Tensor) -> torch.Tensor:
         """Cosines [N, people] of pictures [N, 3, R, R] with each centre."""
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(pictures.device.type, torch.bfloat16):
             vectors = self.identity.embed(pictures)
         return vectors @ F.normalize(self.centres, dim=1).T
 
@@ -71,13 +71,14 @@ def imprint(classified: Classified, pictures: Picture, people: People, of_each: 
     order = np.argsort(people, kind="stable")
     starts = np.searchsorted(people[order], np.arange(len(classified.centres)))
     sums = torch.zeros_like(classified.centres)
+    device = sums.device
     classified.train()
     for shift in range(of_each):
         at = np.minimum(starts + shift, len(people) - 1)
         for first in range(0, len(at), CHUNK):
             chosen = order[at[first : first + CHUNK]]
-            vectors = classified.identity.embed(to_tensor(pictures[np.sort(chosen)]))
-            sums.index_add_(0, torch.from_numpy(people[np.sort(chosen)]), vectors)
+            vectors = classified.identity.embed(to_tensor(pictures[np.sort(chosen)], device))
+            sums.index_add_(0, torch.from_numpy(people[np.sort(chosen)]).to(device), vectors)
     classified.centres.copy_(F.normalize(sums, dim=1))
 
 
@@ -92,10 +93,10 @@ def train_identity(
     """Train on pictures uint8 [n, H, W, 3] of people int64 [n], numbered from 0."""
     if resume is None:
         imprint(classified, pictures, people)
-    labels = torch.from_numpy(people)
+    labels = torch.from_numpy(people).to(classified.centres.device)
 
     def loss(seen: torch.Tensor, chosen: Indices, done: float) -> torch.Tensor:
-        wanted = labels[torch.from_numpy(chosen)]
+        wanted = labels[torch.from_numpy(chosen).to(labels.device)]
         angle = margin.angle * min(1.0, done / margin.grows)
         return F.cross_entropy(angular_logits(classified.cosines(seen), wanted, angle, margin.scale), wanted)
 
@@ -110,10 +111,10 @@ def numbered(scenes: Path) -> People:
 
 
 @torch.no_grad()
-def embedded(identity: Embedder, pictures: Picture) -> torch.Tensor:
-    """Unit vectors [n, E] of pictures uint8 [n, H, W, 3]."""
+def embedded(identity: Embedder, pictures: Picture, device: torch.device | str = "cpu") -> torch.Tensor:
+    """Unit vectors [n, E] of pictures uint8 [n, H, W, 3], by an embedder that is on `device`; on the CPU."""
     chunks = [pictures[start : start + CHUNK] for start in range(0, len(pictures), CHUNK)]
-    return torch.cat([identity.embed(to_tensor(chunk)) for chunk in chunks])
+    return torch.cat([identity.embed(to_tensor(chunk, device)).cpu() for chunk in chunks])
 
 
 def verification(vectors: torch.Tensor, people: People) -> dict[str, Any]:
@@ -141,16 +142,16 @@ def verification(vectors: torch.Tensor, people: People) -> dict[str, Any]:
     }
 
 
-def begin(pictures: Picture, scenes: Path, reading: Reading) -> Reader:
+def begin(pictures: Picture, scenes: Path, reading: Reading, device: str = "cpu") -> Reader:
     """An untrained embedder, and what it is taught by and scored with."""
     people = numbered(scenes)
     identity = Identity(IdentityConfig(resolution=pictures.shape[1]))
-    classified = Classified(identity, int(people.max()) + 1)
+    classified = Classified(identity, int(people.max()) + 1).to(device)
     return Reader(
         identity,
         identity.config,
         train=lambda kept: train_identity(classified, pictures, people, reading, resume=kept),
-        figures=lambda held, exact: verification(embedded(identity, held), numbered(exact)),
+        figures=lambda held, exact: verification(embedded(identity, held, device), numbered(exact)),
     )
 
 

@@ -16,6 +16,7 @@ from gpu_ops.metrics import part_ious
 from gpu_ops.network_file import save_network
 from gpu_ops.picture import Picture, to_tensor
 from gpu_ops.progress import Progress
+from gpu_ops.training.place import add_device
 from gpu_ops.training.spoil import spoil
 
 BATCH = 48
@@ -30,18 +31,18 @@ def train_judge(
     Cross-entropy, rare parts weighing more (frequency to the power -1/4); AdamW with a one-cycle rate;
     three in four pictures are blurred, noisy, compressed or recoloured first.
     """
-    rng = np.random.default_rng(seed)
+    rng, device = np.random.default_rng(seed), judge.head.weight.device
     noise = torch.Generator().manual_seed(seed)
     share = np.bincount(masks[:2000].ravel(), minlength=judge.parts) / masks[:2000].size
-    weights = torch.from_numpy(np.clip(share, 1e-4, None) ** -0.25).float()
+    weights = torch.from_numpy(np.clip(share, 1e-4, None) ** -0.25).float().to(device)
     optimiser = torch.optim.AdamW(judge.parameters(), lr=HIGHEST_LR, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, HIGHEST_LR, total_steps=steps)
     judge.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     for step in range(1, steps + 1):
         chosen = np.sort(rng.choice(len(pictures), BATCH, replace=False))
-        x = spoil(to_tensor(pictures[chosen]), rng, noise).contiguous(memory_format=torch.channels_last)
-        y = torch.from_numpy(masks[chosen]).long()
-        with torch.autocast("cpu", torch.bfloat16):
+        x = spoil(to_tensor(pictures[chosen]), rng, noise).to(device, memory_format=torch.channels_last)
+        y = torch.from_numpy(masks[chosen]).to(device).long()
+        with torch.autocast(device.type, torch.bfloat16):
             logits = judge(x)
         loss = F.cross_entropy(logits.float(), y, weight=weights)
         optimiser.zero_grad(set_to_none=True)
@@ -59,10 +60,11 @@ def main() -> None:
     parser.add_argument("--parts", type=int, default=16)
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=0)
+    add_device(parser)
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     pictures, masks = (np.load(options.data / f"{name}.npy", mmap_mode="r") for name in ("pictures", "masks"))
-    judge = Judge(options.parts)
+    judge = Judge(options.parts).to(options.device)
     for progress in train_judge(judge, pictures, masks, steps=options.steps, seed=options.seed):
         if progress.step % 50 == 0:
             print(f"{progress.step}/{progress.total} ce {progress.losses['ce']:.4f}", flush=True)

@@ -23,6 +23,7 @@ import gpu_ops.torchvision_shim  # noqa: F401  before torchvision
 from gpu_ops.network_file import load_network, save_network
 from gpu_ops.picture import Picture, to_tensor
 from gpu_ops.progress import Progress
+from gpu_ops.training.place import add_device
 from gpu_ops.training.spoil import spoil
 
 from torchvision.models import squeezenet1_1  # isort: skip
@@ -98,7 +99,7 @@ def train_backbone(
     reader: AttributeReader, pictures: Picture, attributes: Attributes, *, steps: int, seed: int = 0
 ) -> Iterator[Progress]:
     """Regress attributes [n, A] from pictures uint8 [n, H, W, 3], yielding Progress each step."""
-    rng = np.random.default_rng(seed)
+    rng, device = np.random.default_rng(seed), reader.head.weight.device
     noise = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.AdamW(reader.parameters(), lr=HIGHEST_LR, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, HIGHEST_LR, total_steps=steps)
@@ -106,9 +107,10 @@ def train_backbone(
     for step in range(1, steps + 1):
         chosen = np.sort(rng.choice(len(pictures), BATCH, replace=False))
         x = blank(spoil(to_tensor(pictures[chosen]), rng, noise), rng)
-        with torch.autocast("cpu", torch.bfloat16):
-            guess = reader(x.contiguous(memory_format=torch.channels_last))
-        loss = F.mse_loss(guess.float(), torch.from_numpy(attributes[chosen]))
+        wanted = torch.from_numpy(attributes[chosen]).to(device)
+        with torch.autocast(device.type, torch.bfloat16):
+            guess = reader(x.to(device, memory_format=torch.channels_last))
+        loss = F.mse_loss(guess.float(), wanted)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -124,6 +126,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--edit-factor", type=float, default=1.0, help="on lambda_rgb of edits; recorded")
     parser.add_argument("--invert-factor", type=float, default=1.0, help="on LPIPS of inversions; recorded")
+    add_device(parser)
     options = parser.parse_args()
     if options.data is None:
         reader, names = load_reader(options.out)
@@ -132,7 +135,7 @@ def main() -> None:
     torch.manual_seed(options.seed)
     names, attributes = read_attributes(options.data / "scenes.jsonl")
     pictures = np.load(options.data / "pictures.npy", mmap_mode="r")
-    reader = AttributeReader(attributes.shape[1])
+    reader = AttributeReader(attributes.shape[1]).to(options.device)
     for progress in train_backbone(reader, pictures, attributes, steps=options.steps, seed=options.seed):
         if progress.step % 50 == 0:
             print(f"{progress.step}/{progress.total} mse {progress.losses['mse']:.4f}", flush=True)

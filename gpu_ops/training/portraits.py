@@ -28,6 +28,7 @@ from gpu_ops.scenes.portraits import STYLES, render
 from gpu_ops.training.applied import Subjects, Vector, edited, load_vector_of
 from gpu_ops.training.evaluate import save_tiles
 from gpu_ops.training.inverted import codes_of
+from gpu_ops.training.place import add_device
 from gpu_ops.training.starters import file_stem, load_vector
 
 PORTRAIT_SEEDS = HELD_OUT_SEEDS_FROM + 400_000
@@ -115,9 +116,10 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=COUNT)
     parser.add_argument("--inversion-steps", type=int, default=INVERSION_STEPS)
     parser.add_argument("--refine-steps", type=int, default=REFINE_STEPS)
+    add_device(parser)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    bundle = load_bundle(options.bundle)
+    bundle = load_bundle(options.bundle, options.device)
     names = options.vector or VECTORS
     folder = options.vectors or options.bundle / "vectors"
     measure_portraits(bundle, [folder / f"{file_stem(name)}.safetensors" for name in names], options)

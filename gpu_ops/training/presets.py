@@ -19,6 +19,7 @@ from gpu_ops.invert import invert
 from gpu_ops.presets import PRESETS
 from gpu_ops.training.console import report
 from gpu_ops.training.edits import SHOWN, exact_edits, inversion_figures, targets
+from gpu_ops.training.place import add_device
 
 
 def figures(result: EditResult) -> dict[str, Any]:
@@ -35,8 +36,9 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=50)
     parser.add_argument("--inversion-steps", type=int, default=500)
     parser.add_argument("--steps", type=int, default=100)
+    add_device(parser)
     options = parser.parse_args()
-    bundle = load_bundle(options.bundle)
+    bundle = load_bundle(options.bundle, options.device)
     edits = exact_edits(bundle.description["name"], options.first_seed, options.count, bundle.resolution_px)
     inverted = report(invert(bundle, edits.pictures, steps=options.inversion_steps), "inverting")
     print(json.dumps(inversion_figures(inverted.pictures, edits)), flush=True)

@@ -15,6 +15,7 @@ from gpu_ops.network_file import save_network
 from gpu_ops.picture import Picture
 from gpu_ops.progress import State, Steps
 from gpu_ops.training.going_on import go_on
+from gpu_ops.training.place import add_device
 from gpu_ops.training.reading import Reading
 
 
@@ -38,11 +39,12 @@ class Reader:
 
 
 def train_and_score(
-    name: str, about: str, steps: int, begin: Callable[[Picture, Path, Reading], Reader]
+    name: str, about: str, steps: int, begin: Callable[[Picture, Path, Reading, str], Reader]
 ) -> None:
-    """Parse --data, --held-out, --out, --steps and --seed; write the weights, and the figures beside them.
+    """Read the command line; write the weights, and the figures beside them.
 
-    begin  makes the reader of training pictures uint8 [n, H, W, 3] and their scenes (a .jsonl file)
+    begin  makes the reader of training pictures uint8 [n, H, W, 3] and their scenes (a .jsonl file),
+           on a device
     """
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--data", type=Path, required=True, help="folder with pictures.npy and scenes.jsonl")
@@ -50,11 +52,13 @@ def train_and_score(
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=steps)
     parser.add_argument("--seed", type=int, default=0)
+    add_device(parser)
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(options.seed)
     pictures = np.load(options.data / "pictures.npy", mmap_mode="r")
-    reader = begin(pictures, options.data / "scenes.jsonl", Reading(options.steps, seed=options.seed))
+    reading = Reading(options.steps, seed=options.seed)
+    reader = begin(pictures, options.data / "scenes.jsonl", reading, options.device)
     go_on(reader.train, options.out.with_suffix(".state"), name)
     save_network(options.out, reader.network, reader.config.as_dict(), half=True)
     held = np.load(options.held_out / "pictures.npy")

@@ -36,13 +36,13 @@ def train_reader(
 ) -> Steps[None]:
     """Train on pictures uint8 [n, H, W, 3], three in four of them spoiled, by AdamW.
 
-    Yields Progress after each step, with a state to go on from to the same numbers. Leaves the network
-    frozen, in evaluation mode.
+    Computes where the network is. Yields Progress after each step, with a state to go on from to the same
+    numbers. Leaves the network frozen, in evaluation mode.
     """
     adam = torch.optim.AdamW(
         network.parameters(), lr=reading.lr, betas=(0.9, 0.99), weight_decay=reading.weight_decay
     )
-    first = 0
+    first, device = 0, next(network.parameters()).device
     if resume is not None:
         first = int(resume["step"])
         restore_network(network, resume, "network")
@@ -51,7 +51,8 @@ def train_reader(
     for step in range(first, reading.steps):
         adam.param_groups[0]["lr"] = reading.lr * rate(step, reading.steps)
         chosen = np.sort(order(len(pictures), reading.seed, step * reading.batch, reading.batch))
-        loss = loss_of(_seen(pictures, chosen, reading.seed, step), chosen, step / reading.steps)
+        seen = _seen(pictures, chosen, reading.seed, step).to(device)
+        loss = loss_of(seen, chosen, step / reading.steps)
         adam.zero_grad(set_to_none=True)
         loss.backward()
         adam.step()

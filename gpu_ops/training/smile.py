@@ -29,12 +29,13 @@ def train_smile(
     reader: SmileReader, pictures: Picture, amounts: Amounts, reading: Reading, resume: State | None = None
 ) -> Steps[None]:
     """Regress amounts float32 [n] from pictures uint8 [n, H, W, 3]."""
-    wanted = torch.from_numpy(amounts)
+    device = reader.out.weight.device
+    wanted = torch.from_numpy(amounts).to(device)
 
     def loss(seen: torch.Tensor, chosen: Indices, _done: float) -> torch.Tensor:
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16):
             amount = reader(seen)
-        return F.smooth_l1_loss(amount.float(), wanted[torch.from_numpy(chosen)], beta=0.1)
+        return F.smooth_l1_loss(amount.float(), wanted[torch.from_numpy(chosen).to(device)], beta=0.1)
 
     return train_reader(reader, loss, pictures, reading, resume)
 
@@ -63,10 +64,10 @@ def _share(hits: list[bool]) -> float:
     return round(float(np.mean(hits)), 4)
 
 
-def begin(pictures: Picture, scenes: Path, reading: Reading) -> Reader:
+def begin(pictures: Picture, scenes: Path, reading: Reading, device: str = "cpu") -> Reader:
     """An untrained reader, and what it is taught by and scored with."""
     amounts, _ = labels(scenes)
-    network = SmileReader(SmileConfig(resolution=pictures.shape[1]))
+    network = SmileReader(SmileConfig(resolution=pictures.shape[1])).to(device)
     return Reader(
         network,
         network.config,

@@ -29,6 +29,7 @@ from gpu_ops.smile import SmileReader, load_smile
 from gpu_ops.training.applied import Subjects, Vector, edited, load_vector_of
 from gpu_ops.training.identity import embedded
 from gpu_ops.training.inverted import codes_of
+from gpu_ops.training.place import add_device
 
 STRENGTHS = (0.7, 0.9, 1.1, 1.3, 1.5, 1.7)
 REFINE_STEPS = 30
@@ -75,7 +76,7 @@ def measured(
     features = read(bundle, pictures)
     kid, deviation = kernel_distance(features, judges.reference, size=len(features))
     mine, before, original = (
-        embedded(bundle.identity, some) for some in (pictures, faces.inverted, faces.originals)
+        embedded(bundle.identity, some, bundle.device) for some in (pictures, faces.inverted, faces.originals)
     )
     return {
         "strength": strength,
@@ -158,14 +159,16 @@ def main() -> None:
     parser.add_argument("--strengths", default=",".join(map(str, STRENGTHS)), help="comma separated")
     parser.add_argument("--inversion-steps", type=int, default=500)
     parser.add_argument("--refine-steps", type=int, default=REFINE_STEPS)
+    add_device(parser)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    bundle = load_bundle(options.bundle)
+    bundle = load_bundle(options.bundle, options.device)
     files = read_description(options.bundle)["files"]
     path = options.vector or options.bundle / "vectors" / "smile.safetensors"
     kept = Kept(options.out / "smiles.json", [path, options.bundle / files["generator"]])
     held_out = np.load(options.held_out / "pictures.npy")
-    judges = Judges(load_smile(options.bundle / files["smile"]), read(bundle, held_out))
+    reader = load_smile(options.bundle / files["smile"]).to(bundle.device)
+    judges = Judges(reader, read(bundle, held_out))
     make_table(bundle, load_vector_of(bundle, path), judges, kept, options)
 
 

@@ -25,6 +25,7 @@ from gpu_ops.edit import edit
 from gpu_ops.invert import invert
 from gpu_ops.learn import Example, seen_change, show, what_changed
 from gpu_ops.training.console import report as finish
+from gpu_ops.training.place import add_device
 from gpu_ops.training.starter_table import STARTERS, Starter, draw_source, part_ids
 from gpu_ops.transfer import STRENGTHS, Trial, refined_gain, transfer
 from gpu_ops.transfer_report import report
@@ -148,8 +149,9 @@ def main() -> None:
     parser.add_argument("--only", action="append", default=[], help="a vector's name; may be repeated")
     parser.add_argument("--sources", type=int, help="renders to learn each on; by default all of the table")
     parser.add_argument("--again", action="store_true", help="learn those too that are there already")
+    add_device(parser)
     options = parser.parse_args()
-    bundle = load_bundle(options.bundle)
+    bundle = load_bundle(options.bundle, options.device)
     out: Path = options.out or options.bundle / "vectors"
     starters = STARTERS[bundle.description["name"]]
     unknown = set(options.only) - {starter.name for starter in starters}

@@ -18,8 +18,10 @@ from gpu_ops.picture import Picture
 from gpu_ops.scenes.dataset import render_many
 from gpu_ops.training.console import report
 from gpu_ops.training.encoder import encoder_psnr_db
+from gpu_ops.training.place import add_device, at_once
 
 SHORT_OF_DB = 0.5
+ON_CPU = 10
 
 
 def psnr_by_steps(
@@ -52,15 +54,17 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=10_006_000)
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--steps", default="30,60,125,250,500")
-    parser.add_argument("--chunk", type=int, default=10)
+    parser.add_argument("--chunk", type=int, help="pictures at a time")
+    add_device(parser)
     options = parser.parse_args()
-    bundle = load_bundle(options.model)
+    bundle = load_bundle(options.model, options.device)
+    chunk = options.chunk or at_once(bundle.device, ON_CPU)
     assert bundle.encoder is not None, "the model has no encoder"
     seeds = range(options.first_seed, options.first_seed + options.count)
     pictures, _ = render_many(seeds, bundle.resolution_px, processes=1)
     numbers = [int(steps) for steps in options.steps.split(",")]
     starts: tuple[Start, ...] = ("w_avg", "encoder")
-    curves = {start: psnr_by_steps(bundle, pictures, start, numbers, options.chunk) for start in starts}
+    curves = {start: psnr_by_steps(bundle, pictures, start, numbers, chunk) for start in starts}
     p_db = curves["w_avg"][max(numbers)]
     told = {
         "count": len(pictures),
