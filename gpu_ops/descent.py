@@ -5,14 +5,59 @@ Each item has its own count of steps: items can join a descent, and leave it, at
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
 from gpu_ops.errors import NonFiniteError, ShapeError
 from gpu_ops.progress import State
+from gpu_ops.recorded import Recorded, Tensors
 from gpu_ops.stacked import Stacked
 
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
+
+
+class Losing(Protocol):
+    """What has losses at a value."""
+
+    def losses(self, value: torch.Tensor, /) -> tuple[dict[str, torch.Tensor], torch.Tensor]: ...
+
+
+@dataclass(frozen=True)
+class Slope:
+    """At a value [N, L, D], all detached: losses [N] by name, the slope of their "total", the picture."""
+
+    losses: Tensors
+    slope: torch.Tensor
+    drawn: torch.Tensor
+
+    def means(self) -> dict[str, float]:
+        """Each loss, averaged over the items: one wait for the device."""
+        means = torch.stack([losses.mean() for losses in self.losses.values()]).tolist()
+        return dict(zip(self.losses, means, strict=True))
+
+
+class Sloping:
+    """An objective as something to descend: on a GPU, recorded from the third value on (gpu_ops/recorded.py).
+
+    after  or from a later one: recording costs as much as some ten steps do
+    """
+
+    def __init__(self, objective: Losing, device: torch.device, after: int = 2) -> None:
+        self._objective = objective
+        self._work = Recorded(self._at, device, after=after)
+
+    def at(self, value: torch.Tensor) -> Slope:
+        """value [N, L, D], which requires a gradient; of the same shape at each call."""
+        losses = self._work(value)
+        return Slope(slope=losses.pop("slope"), drawn=losses.pop("drawn"), losses=losses)
+
+    def _at(self, value: torch.Tensor) -> Tensors:
+        losses, drawn = self._objective.losses(value)
+        (slope,) = torch.autograd.grad(losses["total"].sum(), value)
+        each = {name: loss.detach() for name, loss in losses.items()}
+        return {**each, "slope": slope, "drawn": drawn.detach()}
 
 
 class Descent(Stacked):
@@ -42,21 +87,21 @@ class Descent(Stacked):
         assert bool((self.steps == first).all()), "the items are at different steps"
         return first
 
-    def descend(self, losses: torch.Tensor, lr: float | Sequence[float]) -> None:
-        """Take one Adam step down losses [N], remembering the values they were computed at.
+    def descend(self, at: Slope, lr: float | Sequence[float]) -> None:
+        """Take one Adam step down the slope at the value, which is remembered with its total loss.
 
         lr  of all items, or of each. An error leaves everything as it was. Raises NonFiniteError, which
         names the items whose losses are not finite.
         """
+        losses = at.losses["total"]  # [N]
         finite = torch.isfinite(losses)
         if not bool(finite.all()):
             bad = (~finite).nonzero()[:, 0].tolist()
             raise NonFiniteError(
                 f"the loss is no longer finite at step {int(self.steps[bad[0]]) + 1}", items=bad
             )
-        (slope,) = torch.autograd.grad(losses.sum(), self.value)  # [N, L, D]
         with torch.no_grad():
-            self._step(losses.detach(), slope, [lr] * len(losses) if isinstance(lr, float | int) else lr)
+            self._step(losses, at.slope, [lr] * len(losses) if isinstance(lr, float | int) else lr)
 
     def _step(self, losses: torch.Tensor, slope: torch.Tensor, lr: Sequence[float]) -> None:
         if self.free is not None:

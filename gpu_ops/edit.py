@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from gpu_ops.bundle import Bundle
-from gpu_ops.descent import Descent
+from gpu_ops.descent import Descent, Sloping
 from gpu_ops.errors import MaskUnchangedError, ShapeError
 from gpu_ops.losses import masked, region_cross_entropy, squared_error
 from gpu_ops.picture import Picture, to_uint8
@@ -233,15 +233,16 @@ def descend(
     descent = Descent(start, None if layers is None else free_layers(start, layers))
     if resume is not None:
         descent.restore(resume)
+    sloping = Sloping(objective, start.device)
     while descent.step < steps:
-        losses, drawn = objective.losses(descent.value)
-        descent.descend(losses["total"], lr)
+        at = sloping.at(descent.value)
+        descent.descend(at, lr)
         enough = yield Progress(
             step=descent.step,
             total=steps,
-            losses={name: float(value.detach().mean()) for name, value in losses.items()},
+            losses=at.means(),
             state=descent.state,
-            preview=partial(to_uint8, drawn.detach()),
+            preview=partial(to_uint8, at.drawn),
         )
         if enough:
             break

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 
 from gpu_ops.bundle import Bundle
-from gpu_ops.descent import Descent
+from gpu_ops.descent import Descent, Sloping
 from gpu_ops.errors import IncompleteModelError, ShapeError
 from gpu_ops.losses import squared_error
 from gpu_ops.metrics import psnr_db
@@ -127,17 +127,17 @@ def invert(
     if resume is not None:
         descent.restore(resume)
         waiting.restore(resume)
-    complete = True
+    complete, sloping = True, Sloping(objective, bundle.device)
     while descent.step < steps and not waiting.over(descent.step):
-        losses, drawn = objective.losses(descent.value)
-        descent.descend(losses["total"], learning_rate(descent.step, steps, lr))
+        at = sloping.at(descent.value)
+        descent.descend(at, learning_rate(descent.step, steps, lr))
         waiting.note(descent.best_loss, descent.step)
         enough = yield Progress(
             step=descent.step,
             total=steps,
-            losses={name: float(value.detach().mean()) for name, value in losses.items()},
+            losses=at.means(),
             state=lambda: descent.state() | waiting.state(),
-            preview=partial(to_uint8, drawn.detach()),
+            preview=partial(to_uint8, at.drawn),
         )
         if enough:
             complete = descent.step >= steps or waiting.over(descent.step)

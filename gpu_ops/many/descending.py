@@ -6,13 +6,16 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 import torch
 
-from gpu_ops.descent import Descent
+from gpu_ops.descent import Descent, Sloping
 from gpu_ops.errors import NonFiniteError
 from gpu_ops.many.work import Stepped
 from gpu_ops.patience import Patience
 from gpu_ops.progress import State
 
 R = TypeVar("R")
+
+STEADY = 10
+"""Steps with the same items, after which a GPU's work is worth recording: many may still come or go."""
 
 
 class Objective(Protocol):
@@ -50,6 +53,7 @@ class Descending(Generic[R]):
         self._entries: list[Entry[R]] = []
         self._objective: Any = None
         self._descent: Any = None
+        self._sloping: Any = None
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -58,20 +62,19 @@ class Descending(Generic[R]):
         objective, descent = entry.objective, entry.descent.take([0])
         if self._entries:
             objective, descent = self._objective.join(objective), self._descent.join(descent)
-        self._objective, self._descent = objective, descent
-        self._entries = [*self._entries, entry]
+        self._take(objective, descent, [*self._entries, entry])
 
     def step(self) -> Stepped:
-        losses, _ = self._objective.losses(self._descent.value)
+        at = self._sloping.at(self._descent.value)
         rates = [entry.rate(step) for entry, step in zip(self._entries, self._steps(), strict=True)]
         try:
-            self._descent.descend(losses["total"], rates)
+            self._descent.descend(at, rates)
         except NonFiniteError as error:
             return Stepped(failed={row: _diverged(self._steps()[row] + 1) for row in error.items})
         best_loss = self._descent.best_loss.cpu()
         for row, (entry, step) in enumerate(zip(self._entries, self._steps(), strict=True)):
             entry.patience.note(best_loss[row : row + 1], step)
-        return Stepped({name: float(value.detach().mean()) for name, value in losses.items()})
+        return Stepped(at.means())
 
     def done(self) -> list[int]:
         return [
@@ -94,7 +97,11 @@ class Descending(Generic[R]):
             objective, descent = self._objective.take(rows), self._descent.take(rows)
         else:
             objective = descent = None
+        self._take(objective, descent, entries)
+
+    def _take(self, objective: Any, descent: Any, entries: list[Entry[R]]) -> None:
         self._objective, self._descent, self._entries = objective, descent, entries
+        self._sloping = Sloping(objective, descent.value.device, STEADY) if entries else None
 
     def _steps(self) -> list[int]:
         """How many each item has taken."""

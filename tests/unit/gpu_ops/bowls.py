@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import torch
+from downhill import descend
 
 from gpu_ops.descent import Descent
 from gpu_ops.errors import ShapeError
@@ -60,7 +61,7 @@ def alone(bowl: Bowl) -> State:
     """What becomes of a bowl by itself."""
     depth, descent = Depth(bowl), Descent(torch.zeros_like(bowl.target))
     while descent.step < bowl.steps:
-        descent.descend(depth.losses(descent.value)[0]["total"], bowl.rate(descent.step))
+        descend(descent, depth.losses(descent.value)[0]["total"], bowl.rate(descent.step))
     return descent.state()
 
 

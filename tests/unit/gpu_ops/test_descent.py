@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from downhill import descend
 
 from gpu_ops.descent import Descent
 from gpu_ops.errors import NonFiniteError, ShapeError
@@ -18,7 +19,7 @@ def losses(value: torch.Tensor, target: Target) -> torch.Tensor:
 
 def run(descent: Descent, target: Target, steps: int) -> Descent:
     while descent.step < steps:
-        descent.descend(losses(descent.value, target), lr=0.05 + 0.01 * descent.step)
+        descend(descent, losses(descent.value, target), lr=0.05 + 0.01 * descent.step)
     return descent
 
 
@@ -75,7 +76,7 @@ def test_each_item_keeps_its_own_best_step() -> None:
     values = []
     for row in given:
         values.append(descent.value.detach().clone())
-        descent.descend(row + 0 * descent.value.sum(dim=(1, 2)) + _slope(descent.value), lr=1.0)
+        descend(descent, row + 0 * descent.value.sum(dim=(1, 2)) + _slope(descent.value), lr=1.0)
     assert descent.first_loss.tolist() == [3.0, 1.0]
     assert descent.best_loss.tolist() == [2.0, 0.5]
     assert torch.equal(descent.best[0], values[1][0]), "the earlier of two equal losses"
@@ -112,7 +113,7 @@ def test_the_steps_are_adams() -> None:
     value, mean, square = start.clone(), torch.zeros_like(start), torch.zeros_like(start)
     for step in range(1, 6):
         lr = 0.1 / step
-        descent.descend((descent.value - target).square().sum(dim=(1, 2)), lr)
+        descend(descent, (descent.value - target).square().sum(dim=(1, 2)), lr)
         slope = 2 * (value - target)
         mean = 0.9 * mean + 0.1 * slope
         square = 0.999 * square + 0.001 * slope**2
@@ -127,7 +128,7 @@ def test_the_steps_are_torch_s_adam_s_to_the_bit() -> None:
     adam = torch.optim.Adam([value], betas=(0.9, 0.999), eps=1e-8)
     for step in range(40):
         lr = 0.05 + 0.01 * step
-        descent.descend(losses(descent.value, target), lr)
+        descend(descent, losses(descent.value, target), lr)
         adam.param_groups[0]["lr"] = lr
         adam.zero_grad()
         losses(value, target).sum().backward()
@@ -146,7 +147,7 @@ def test_items_that_join_later_or_leave_change_no_bit_of_any() -> None:
     def alone(item: int) -> State:
         descent = Descent(start[item : item + 1])
         while descent.step < 20:
-            descent.descend(losses(descent.value, target[item : item + 1]), lr(item, descent.step))
+            descend(descent, losses(descent.value, target[item : item + 1]), lr(item, descent.step))
         return descent.state()
 
     items, together = [0, 1], Descent(start[:2])
@@ -157,7 +158,7 @@ def test_items_that_join_later_or_leave_change_no_bit_of_any() -> None:
             kept = together.take([1]).state()
             items, together = [0, 2], together.take([0, 2])
         steps = together.steps.tolist()
-        together.descend(losses(together.value, target[items]), list(map(lr, items, steps)))
+        descend(together, losses(together.value, target[items]), list(map(lr, items, steps)))
         for row in reversed(range(len(items))):
             if together.steps[row] == 20:
                 assert_same(together.take([row]).state(), alone(items[row]))
@@ -166,7 +167,7 @@ def test_items_that_join_later_or_leave_change_no_bit_of_any() -> None:
     again = Descent(torch.zeros(1, 4, 5))
     again.restore(kept)
     while again.step < 20:
-        again.descend(losses(again.value, target[1:2]), lr(1, again.step))
+        descend(again, losses(again.value, target[1:2]), lr(1, again.step))
     assert_same(again.state(), alone(1))
 
 
@@ -185,7 +186,7 @@ def test_a_loss_that_is_not_finite_ends_it_and_spoils_nothing(bad: float) -> Non
     descent = run(Descent(start), target, 2)
     before = descent.state()
     with pytest.raises(NonFiniteError, match="step 3") as refused:
-        descent.descend(losses(descent.value, target) * torch.tensor([1.0, bad]), lr=0.1)
+        descend(descent, losses(descent.value, target) * torch.tensor([1.0, bad]), lr=0.1)
     assert refused.value.items == (1,)
     assert_same(descent.state(), before)
 

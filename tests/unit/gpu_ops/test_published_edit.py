@@ -7,7 +7,7 @@ import torch
 from benchmarks.published import PublishedEdit, Resize, Step
 
 from gpu_ops.bundle import Bundle
-from gpu_ops.descent import Descent
+from gpu_ops.descent import Descent, Sloping
 from gpu_ops.edit import EditObjective
 from gpu_ops.presets import PRESETS
 
@@ -35,10 +35,11 @@ def published(ours: EditObjective, target: torch.Tensor, resize: Resize) -> list
 
 def own(ours: EditObjective) -> list[Step]:
     descent, steps = Descent(torch.zeros_like(ours.w_plus)), []
+    sloping = Sloping(ours, ours.w_plus.device)
     for _ in range(STEPS):
-        losses, picture = ours.losses(descent.value)
-        descent.descend(losses["total"], LR)
-        steps.append(Step({name: value.item() for name, value in losses.items()}, picture.detach()))
+        at = sloping.at(descent.value)
+        descent.descend(at, LR)
+        steps.append(Step(at.means(), at.drawn))
     return steps
 
 
