@@ -17,19 +17,18 @@ PATH_LENGTH_DECAY = 0.01
 
 
 def map_with_mixing(
-    generator: Generator, z: torch.Tensor, other_z: torch.Tensor, cutoff: int
+    generator: Generator, z: torch.Tensor, other_z: torch.Tensor, cutoff: torch.Tensor
 ) -> torch.Tensor:
-    """Map z [N, Z] to w_plus [N, L, D], whose layers from cutoff on come from other_z [N, Z]."""
-    w_plus = generator.map(z)
-    if cutoff >= generator.num_ws:
-        return w_plus
-    return torch.cat([w_plus[:, :cutoff], generator.map(other_z)[:, cutoff:]], dim=1)
+    """Map z [N, Z] to w_plus [N, L, D], whose layers from cutoff [] on come from other_z [N, Z]."""
+    first = torch.arange(generator.num_ws, device=z.device) < cutoff  # [L]
+    return torch.where(first[:, None], generator.map(z), generator.map(other_z))
 
 
-def draw_cutoff(num_ws: int, probability: float, rng: torch.Generator) -> int:
-    """Return the first layer of the other code, in [1, num_ws); num_ws, for none, otherwise."""
-    mixes, place = torch.rand(2, generator=rng, device=rng.device).tolist()
-    return 1 + int(place * (num_ws - 1)) if mixes < probability else num_ws
+def draw_cutoff(num_ws: int, probability: float, rng: torch.Generator) -> torch.Tensor:
+    """Return the first layer of the other code, in [1, num_ws); num_ws, for none, otherwise. A scalar."""
+    mixes, place = torch.rand(2, generator=rng, device=rng.device)
+    layer = 1 + (place * (num_ws - 1)).floor()
+    return torch.where(mixes < probability, layer, float(num_ws))
 
 
 def sample_w_plus(generator: Generator, count: int, mixing: float, rng: torch.Generator) -> torch.Tensor:

@@ -4,15 +4,18 @@ python -m gpu_ops.training.generator --data DIR --out DIR --kimg 400
 """
 
 import math
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 
 import torch
 
 from gpu_ops.errors import NonFiniteError
 from gpu_ops.progress import Progress, Steps
+from gpu_ops.recorded import Recorded, Tensors
 from gpu_ops.training import adversarial
 from gpu_ops.training.augment import augment
-from gpu_ops.training.pictures import Pictures, step_rng
+from gpu_ops.training.pictures import Pictures, step_seed
 from gpu_ops.training.state import PATH_LENGTH_INTERVAL, R1_INTERVAL, TrainingState
 
 
@@ -30,8 +33,9 @@ def train(state: TrainingState, pictures: Pictures, total: int) -> Steps[None]:
     """
     if pictures.resolution != state.config.model.resolution:
         raise ValueError(f"pictures of {pictures.resolution} px for {state.config.model}")
+    work = _Work(state)
     while state.step < total:
-        losses = _step(state, pictures)
+        losses = _step(state, pictures, work)
         if not all(math.isfinite(value) for value in losses.values()):
             raise NonFiniteError(f"step {state.step}: {losses}")
         state.update_average()
@@ -41,18 +45,33 @@ def train(state: TrainingState, pictures: Pictures, total: int) -> Steps[None]:
             return
 
 
-def _step(state: TrainingState, pictures: Pictures) -> dict[str, float]:
+class _Work:
+    """The parts of a step, each recorded where a GPU does it; not with augmentation, whose work differs."""
+
+    def __init__(self, state: TrainingState) -> None:
+        both = _both_at_once if state.config.shared_fakes else _one_after_the_other
+        self.both = self._recorded(state, partial(both, state))
+        self.path_length = self._recorded(state, partial(_path_length_step, state))
+        self.r1 = self._recorded(state, partial(_r1_step, state))
+
+    def _recorded(self, state: TrainingState, work: Callable[..., Tensors]) -> Callable[..., Tensors]:
+        if state.config.ada_target:
+            return work
+        return Recorded(work, state.device, rng=state.rng)
+
+
+def _step(state: TrainingState, pictures: Pictures, work: _Work) -> dict[str, float]:
     config = state.config
-    rng = step_rng(config.seed, state.step, state.device, state.ranks.rank)
-    real = pictures.batch(config.seed, state.step, config.batch, state.ranks).to(state.device)
-    both = _both_at_once if config.shared_fakes else _one_after_the_other
-    losses = both(state, real, rng)
+    state.rng.manual_seed(step_seed(config.seed, state.step, state.ranks.rank))
+    real = pictures.batch(config.seed, state.step, config.batch, state.ranks, state.device)
+    losses = work.both(real)
     if config.pl_weight and state.step % PATH_LENGTH_INTERVAL == 0:
-        losses["path_length"] = _path_length_step(state, rng)
+        losses |= work.path_length()
     if state.step % R1_INTERVAL == 0:
-        losses["r1"] = _r1_step(state, _seen(state, real, rng))
+        losses |= work.r1(real)
     state.ranks.average([state.generator.mapping.w_avg, losses["real_sign"]])
-    numbers = {name: float(value) for name, value in losses.items()}
+    values = torch.stack([value.float() for value in losses.values()]).tolist()  # the one wait for the device
+    numbers = dict(zip(losses, values, strict=True))
     if config.ada_target:
         numbers["augment_p"] = state.augmentation.p
         state.augmentation.note(numbers["real_sign"], config.batch)
@@ -64,28 +83,28 @@ def _autocast(state: TrainingState) -> AbstractContextManager[None]:
     return torch.autocast(state.device.type, torch.bfloat16, enabled=low)
 
 
-def _fakes(state: TrainingState, rng: torch.Generator) -> torch.Tensor:
+def _fakes(state: TrainingState) -> torch.Tensor:
     config = state.config
     count = state.ranks.share(config.batch)
-    w_plus = adversarial.sample_w_plus(state.generator, count, config.style_mixing, rng)
+    w_plus = adversarial.sample_w_plus(state.generator, count, config.style_mixing, state.rng)
     adversarial.track_w_avg(state.generator, w_plus)
-    return state.generator.synthesise(w_plus, "random", rng).picture
+    return state.generator.synthesise(w_plus, "random", state.rng).picture
 
 
-def _seen(state: TrainingState, pictures: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+def _seen(state: TrainingState, pictures: torch.Tensor) -> torch.Tensor:
     """Pictures [N, 3, H, W] as the discriminator sees them: it never sees them as they are."""
-    return augment(pictures, state.augmentation.p, rng)
+    return augment(pictures, state.augmentation.p, state.rng)
 
 
-def _both_at_once(state: TrainingState, real: torch.Tensor, rng: torch.Generator) -> dict[str, torch.Tensor]:
+def _both_at_once(state: TrainingState, real: torch.Tensor) -> Tensors:
     with _autocast(state):
-        fake = _fakes(state, rng)  # [N, 3, H, W]
+        fake = _fakes(state)  # [N, 3, H, W]
         seen = fake.detach().requires_grad_()
-        fake_scores = state.discriminator(_seen(state, seen, rng))
+        fake_scores = state.discriminator(_seen(state, seen))
         generator_loss = adversarial.generator_loss(fake_scores)
         # the scores' graph serves both losses: one for the picture's gradient, one for the weights'
         (gradient,) = torch.autograd.grad(generator_loss, seen, retain_graph=True)
-        real_scores = state.discriminator(_seen(state, real, rng))
+        real_scores = state.discriminator(_seen(state, real))
         loss = adversarial.discriminator_loss(real_scores, fake_scores)
     weights = list(state.discriminator.parameters())
     for weight, slope in zip(weights, torch.autograd.grad(loss, weights), strict=True):
@@ -96,21 +115,19 @@ def _both_at_once(state: TrainingState, real: torch.Tensor, rng: torch.Generator
     return _losses(generator_loss, loss, real_scores, fake_scores)
 
 
-def _one_after_the_other(
-    state: TrainingState, real: torch.Tensor, rng: torch.Generator
-) -> dict[str, torch.Tensor]:
+def _one_after_the_other(state: TrainingState, real: torch.Tensor) -> Tensors:
     state.discriminator.requires_grad_(False)
     with _autocast(state):
-        seen = _seen(state, _fakes(state, rng), rng)
+        seen = _seen(state, _fakes(state))
         generator_loss = adversarial.generator_loss(state.discriminator(seen))
     torch.autograd.backward(generator_loss)
     state.discriminator.requires_grad_(True)
     _finish(state, state.generator_adam)
     with _autocast(state):
         with torch.no_grad():
-            fake = _seen(state, _fakes(state, rng), rng)
+            fake = _seen(state, _fakes(state))
         fake_scores = state.discriminator(fake)
-        real_scores = state.discriminator(_seen(state, real, rng))
+        real_scores = state.discriminator(_seen(state, real))
         loss = adversarial.discriminator_loss(real_scores, fake_scores)
     torch.autograd.backward(loss)
     _finish(state, state.discriminator_adam)
@@ -119,7 +136,7 @@ def _one_after_the_other(
 
 def _losses(
     generator: torch.Tensor, discriminator: torch.Tensor, real: torch.Tensor, fake: torch.Tensor
-) -> dict[str, torch.Tensor]:
+) -> Tensors:
     return {
         "generator": generator.detach(),
         "discriminator": discriminator.detach(),
@@ -129,27 +146,28 @@ def _losses(
     }
 
 
-def _path_length_step(state: TrainingState, rng: torch.Generator) -> torch.Tensor:
+def _path_length_step(state: TrainingState) -> Tensors:
     config = state.config
     with _autocast(state):
         w_plus = adversarial.sample_w_plus(
-            state.generator, state.ranks.share(config.batch // 2), config.style_mixing, rng
+            state.generator, state.ranks.share(config.batch // 2), config.style_mixing, state.rng
         )
-        penalty, state.mean_length = adversarial.path_length_penalty(
-            state.generator, w_plus, state.mean_length, rng
+        penalty, mean_length = adversarial.path_length_penalty(
+            state.generator, w_plus, state.mean_length, state.rng
         )
+    state.mean_length.copy_(mean_length)
     state.ranks.average([state.mean_length])
     torch.autograd.backward(penalty * (config.pl_weight * PATH_LENGTH_INTERVAL))
     _finish(state, state.generator_adam)
-    return penalty.detach()
+    return {"path_length": penalty.detach()}
 
 
-def _r1_step(state: TrainingState, real: torch.Tensor) -> torch.Tensor:
+def _r1_step(state: TrainingState, real: torch.Tensor) -> Tensors:
     # outside autocast: squared gradients of single pixels are too small for low precision
-    penalty = adversarial.r1_penalty(state.discriminator, real, state.config.gamma)
+    penalty = adversarial.r1_penalty(state.discriminator, _seen(state, real), state.config.gamma)
     torch.autograd.backward(penalty * R1_INTERVAL)
     _finish(state, state.discriminator_adam)
-    return penalty.detach()
+    return {"r1": penalty.detach()}
 
 
 def _finish(state: TrainingState, adam: torch.optim.Adam) -> None:

@@ -1,6 +1,7 @@
 """The training set, and the order in which it is seen."""
 
 import json
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -43,14 +44,16 @@ class Pictures:
         """Height and width in pixels."""
         return int(self.data.shape[1])
 
-    def batch(self, seed: int, step: int, size: int, ranks: Ranks = ALONE) -> torch.Tensor:
+    def batch(
+        self, seed: int, step: int, size: int, ranks: Ranks = ALONE, device: str | torch.device = "cpu"
+    ) -> torch.Tensor:
         """Return this rank's share of the `size` pictures of one step.
 
-        [N, 3, H, W] float32 in [-1, 1], channels_last.
+        [N, 3, H, W] float32 in [-1, 1], channels_last, on the device.
         """
         positions = order(len(self.seen), seed, step * size, size)[ranks.rank :: ranks.count]
         indices = self.seen[positions]
-        stacked = torch.from_numpy(self.data[indices])  # [N, H, W, 3]
+        stacked = torch.from_numpy(self.data[indices]).to(device)  # [N, H, W, 3]
         return stacked.permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1  # [N, 3, H, W]
 
 
@@ -74,14 +77,19 @@ def order(count: int, seed: int, start: int, size: int) -> npt.NDArray[np.int64]
     epochs = positions // count
     indices = np.empty(size, dtype=np.int64)
     for epoch in np.unique(epochs):
-        shuffled = np.random.default_rng([seed, int(epoch)]).permutation(count)
         chosen = epochs == epoch
-        indices[chosen] = shuffled[positions[chosen] % count]
+        indices[chosen] = shuffled(count, seed, int(epoch))[positions[chosen] % count]
     return indices
 
 
-def step_rng(seed: int, step: int, device: torch.device, rank: int = 0) -> torch.Generator:
-    """Return the source of all random numbers of one step; a function of (seed, step, rank) alone."""
+@lru_cache(maxsize=4)
+def shuffled(count: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
+    """The order of one pass, [count]."""
+    return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+def step_seed(seed: int, step: int, rank: int = 0) -> int:
+    """Return the seed of all random numbers of one step; a function of (seed, step, rank) alone."""
     key = [seed, step, rank] if rank else [seed, step]
     state = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]
-    return torch.Generator(device).manual_seed(int(state >> np.uint64(1)))
+    return int(state >> np.uint64(1))

@@ -48,10 +48,19 @@ class TrainingConfig:
     noise: bool = True
 
 
-def lazy_adam(parameters: Iterable[torch.nn.Parameter], lr: float, interval: int | None) -> torch.optim.Adam:
+def lazy_adam(
+    parameters: Iterable[torch.nn.Parameter], lr: float, interval: int | None, device: torch.device
+) -> torch.optim.Adam:
     """Return Adam with betas (0, 0.99), corrected for a regulariser that steps every interval steps."""
     ratio = 1.0 if interval is None else interval / (interval + 1)
-    return torch.optim.Adam(parameters, lr=lr * ratio, betas=(0.0, 0.99**ratio), eps=1e-8, fused=True)
+    return torch.optim.Adam(
+        parameters,
+        lr=lr * ratio,
+        betas=(0.0, 0.99**ratio),
+        eps=1e-8,
+        fused=True,
+        capturable=device.type == "cuda",  # its steps are recorded there
+    )
 
 
 class TrainingState:
@@ -72,12 +81,13 @@ class TrainingState:
             )
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self.step = 0
+        self.rng = torch.Generator(self.device)
         self.mean_length = torch.zeros([], device=self.device)
         self.augmentation = Adaptive(config.ada_target, config.ada_kimg)
         interval = PATH_LENGTH_INTERVAL if config.pl_weight else None
-        self.generator_adam = lazy_adam(self.generator.parameters(), config.lr, interval)
+        self.generator_adam = lazy_adam(self.generator.parameters(), config.lr, interval, self.device)
         lr = config.lr if config.discriminator_lr is None else config.discriminator_lr
-        self.discriminator_adam = lazy_adam(self.discriminator.parameters(), lr, R1_INTERVAL)
+        self.discriminator_adam = lazy_adam(self.discriminator.parameters(), lr, R1_INTERVAL, self.device)
         self._still()
 
     def _still(self) -> None:
@@ -103,8 +113,7 @@ class TrainingState:
         weight = 1 - 0.5 ** (batch / max(half_life, 1e-8))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.parameters()), list(self.generator.parameters()), weight)
-            for mine, theirs in zip(self.average.buffers(), self.generator.buffers(), strict=True):
-                mine.copy_(theirs)
+            torch._foreach_copy_(list(self.average.buffers()), list(self.generator.buffers()))
 
     def tensors(self) -> State:
         """The same as a checkpoint of a job holds it: copies, by name."""
@@ -175,7 +184,7 @@ class TrainingState:
             (self.generator_adam, "generator_adam"),
             (self.discriminator_adam, "discriminator_adam"),
         ):
-            settings = {key: adam.param_groups[0][key] for key in ("lr", "betas")}
+            settings = {key: adam.param_groups[0][key] for key in ("lr", "betas", "capturable")}
             adam.load_state_dict(saved[name])
             adam.param_groups[0].update(settings)
         self._still()

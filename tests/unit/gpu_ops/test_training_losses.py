@@ -72,16 +72,16 @@ def test_path_length_is_the_length_of_the_jacobian_product(generator: Generator)
 
 def test_mixing_takes_the_later_layers_from_the_other_code(generator: Generator) -> None:
     z, other = torch.randn(2, 3, 4, dtype=torch.float64)
-    mixed = adversarial.map_with_mixing(generator, z, other, cutoff=2)
+    mixed = adversarial.map_with_mixing(generator, z, other, cutoff=torch.tensor(2))
     assert torch.equal(mixed[:, :2], generator.map(z)[:, :2])
     assert torch.equal(mixed[:, 2:], generator.map(other)[:, 2:])
-    none = adversarial.map_with_mixing(generator, z, other, cutoff=generator.num_ws)
+    none = adversarial.map_with_mixing(generator, z, other, cutoff=torch.tensor(generator.num_ws))
     assert torch.equal(none, generator.map(z))
 
 
 def test_cutoffs_are_even_over_the_layers_and_as_frequent_as_asked() -> None:
     rng = torch.Generator().manual_seed(0)
-    drawn = np.array([adversarial.draw_cutoff(10, 0.9, rng) for _ in range(5000)])
+    drawn = np.array([int(adversarial.draw_cutoff(10, 0.9, rng)) for _ in range(5000)])
     assert set(drawn) == set(range(1, 11))
     shares = np.bincount(drawn, minlength=11)[1:] / len(drawn)
     np.testing.assert_allclose(shares, 0.1, atol=0.02)
