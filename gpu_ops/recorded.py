@@ -6,7 +6,6 @@ long as they run. On other devices the work just runs.
 
 import logging
 from collections.abc import Callable
-from typing import Any
 
 import torch
 
@@ -16,7 +15,6 @@ log = logging.getLogger(__name__)
 
 Tensors = dict[str, torch.Tensor]
 
-_pools: dict[torch.device, Any] = {}
 _streams: dict[torch.device, torch.cuda.Stream] = {}
 
 
@@ -87,9 +85,8 @@ class Recorded:
         graph = torch.cuda.CUDAGraph()
         if self._rng is not None:
             graph.register_generator_state(self._rng)
-        pool = _pools.setdefault(self._device, torch.cuda.graph_pool_handle())
         try:
-            with torch.cuda.graph(graph, pool=pool, stream=self._stream(), capture_error_mode="thread_local"):
+            with torch.cuda.graph(graph, stream=self._stream(), capture_error_mode="thread_local"):
                 outputs = self._work(*self._inputs)
         except RuntimeError as error:
             if out_of_memory(error):
