@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from flask import Response, current_app
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import BaseModel, Field, RootModel
 
 from api.batch_archive import send_archive
 from api.batch_events import batch_stream
@@ -15,7 +15,7 @@ from api.errors import about, responses
 from api.idempotency import KeyHeaders, key_of
 from api.job_actions import JobChange
 from api.limits import check_submit
-from api.paging import PageQuery, answer, answer_page
+from api.paging import PageQuery, Query, answer, answer_page
 from api.service import service, stores, tenant_id
 from api.strictly import reads_json
 from api.submit_batches import check_batch
@@ -50,9 +50,7 @@ class BatchQuery(PageQuery):
     status: BatchStatus | None = Field(default=None, description="Only batches of this status.")
 
 
-class ArchiveQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class ArchiveQuery(Query):
     format: Annotated[Literal["zip", "tar"], Field(description="zip or tar")] = "zip"
 
 

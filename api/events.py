@@ -37,7 +37,7 @@ def _stream(service: Service, job: Job, last: int, left: Callable[[], bool]) -> 
     with board.listen(job.id) as listener:
         message, shown = board.latest(job.id), None  # after listen: nothing falls between
         while True:
-            if rows.due() or _hurries(message):
+            if rows.due() or (message is not None and hurries(message)):
                 rows.over()
                 if whole.due():
                     whole.over()
@@ -58,9 +58,9 @@ def _stream(service: Service, job: Job, last: int, left: Callable[[], bool]) -> 
             message = listener.hear(rows.left_s())
 
 
-def _hurries(message: dict[str, Any] | None) -> bool:
+def hurries(message: dict[str, Any]) -> bool:
     """A new phase often comes with a new state: time to look at the rows."""
-    return message is not None and message.get("type") != "progress"
+    return bool(message.get("type") != "progress")
 
 
 def _after(job: Job, event: Event) -> Job:

@@ -4,13 +4,13 @@ from typing import Annotated, Any
 
 from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from api.errors import responses
 from api.events import event_stream, told
 from api.explain import Explanation, explanation
 from api.jobs import TAG, JobPath
-from api.paging import answer
+from api.paging import Query, answer
 from api.service import stores, tenant_id
 
 Number = Annotated[int, Field(ge=0, le=2**31 - 1)]
@@ -26,9 +26,7 @@ class WatchHeaders(BaseModel):
     )
 
 
-class HistoryQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class HistoryQuery(Query):
     after: Number = Field(default=0, description="Number of the last event seen.")
 
 

@@ -6,22 +6,24 @@ from typing import Annotated
 from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import BaseModel, Field, RootModel
 
 from api.accept import accept, replay
 from api.download import send_object
 from api.errors import responses
+from api.events import hurries
 from api.idempotency import KeyHeaders, key_of
 from api.job_view import JobPage, JobView, job_view, state_tag
-from api.paging import PageQuery, answer, answer_page
+from api.paging import PageQuery, Query, answer, answer_page
 from api.service import service, stores, tenant_id
 from api.slots import departure
 from api.strictly import reads_json
 from storage.errors import OutputNotFound
+from storage.listening import Listener
 from storage.records import Job, Status
 from storage.specs import JobSpec, Kind
 
-POLL_FIRST_S, POLL_LAST_S = 0.05, 0.5
+LOOK_EVERY_S = 0.25  # at the row, whatever the board says or does not say
 TAG = Tag(name="jobs", description="Work that goes on after the answer.")
 
 jobs = APIBlueprint(
@@ -41,9 +43,7 @@ class OutputPath(JobPath):
     name: str
 
 
-class WaitQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
+class WaitQuery(Query):
     wait: Annotated[float, Field(ge=0, le=60)] = Field(
         default=0, description="Seconds to wait for a change of state (see the ETag) before answering."
     )
@@ -126,19 +126,26 @@ def _wait(job: Job, wait_s: float) -> Job:
     slot = service().slots.take()
     if slot is None:
         return job
-    first, pause_s, deadline = state_tag(job), POLL_FIRST_S, time.monotonic() + wait_s
-    left = departure(request.environ)
+    first, deadline, left = state_tag(job), time.monotonic() + wait_s, departure(request.environ)
     try:
-        while state_tag(job) == first and not service().stopping() and not left():
-            left_s = deadline - time.monotonic()
-            if left_s <= 0:
-                break
-            time.sleep(min(pause_s, left_s))
-            pause_s = min(pause_s * 1.5, POLL_LAST_S)
-            job = stores().jobs.get(job.tenant_id, job.id)
+        with stores().progress.listen(job.id) as listener:
+            while True:
+                job = stores().jobs.get(job.tenant_id, job.id)  # after listen: nothing falls between
+                left_s = deadline - time.monotonic()
+                if state_tag(job) != first or left_s <= 0 or service().stopping() or left():
+                    return job
+                _hear_of_state(listener, min(LOOK_EVERY_S, left_s))
     finally:
         slot.release()
-    return job
+
+
+def _hear_of_state(listener: Listener, timeout_s: float) -> None:
+    """Until the board says more than progress, or the time is up."""
+    until = time.monotonic() + timeout_s
+    while (left_s := until - time.monotonic()) > 0:
+        message = listener.hear(left_s)
+        if message is not None and hurries(message):
+            return
 
 
 @jobs.get(

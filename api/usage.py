@@ -7,10 +7,10 @@ from typing import Annotated
 from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from api.errors import responses
-from api.paging import answer
+from api.paging import Query, answer
 from api.service import stores, tenant_id
 from storage.records import Usage
 from storage.usage import DAY_S
@@ -24,9 +24,7 @@ usage = APIBlueprint(
 )
 
 
-class UsageQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class UsageQuery(Query):
     days: Annotated[int, Field(ge=1, le=366)] = Field(
         default=30, description="How many days (UTC), today included."
     )

@@ -7,6 +7,7 @@ PostgreSQL runs at READ COMMITTED; who decides by what a row says locks that row
 
 import contextlib
 import os
+import select
 import sqlite3
 import time
 import weakref
@@ -26,13 +27,15 @@ from sqlalchemy import (
     or_,
 )
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from storage.errors import StorageFull, StorageUnavailable
 from storage.meters import observed
 
 BUSY_TIMEOUT_S = 15.0
+_TRUSTED_S = 1.0  # for so long after it answered, a connection is taken to be alive
+_RESTS_SINCE = "editq_rests_since"
 _THEN = "editq_after_commit"
 _CLOCKS = {
     "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",  # 3.40 has no unixepoch('subsec')
@@ -128,9 +131,31 @@ def _postgresql(url: URL) -> Engine:
         "application_name": "editq",
     }
     connect_args = {name: value for name, value in wire.items() if name not in url.query}
-    return create_engine(
-        url, connect_args=connect_args, pool_pre_ping=True, pool_size=5, max_overflow=15, pool_timeout=5
-    )
+    engine = create_engine(url, connect_args=connect_args, pool_size=5, max_overflow=15, pool_timeout=5)
+
+    @event.listens_for(engine, "checkin")
+    def _rests(_connection: Any, record: Any) -> None:
+        record.info[_RESTS_SINCE] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _ask_whether_it_lives(connection: Any, record: Any, _fairy: Any) -> None:
+        """pool_pre_ping, save for what answered a moment ago and has said nothing since: a server that closes
+        a connection does. If it does not live, the pool begins anew."""
+        rested_s = time.monotonic() - record.info.get(_RESTS_SINCE, time.monotonic())
+        if rested_s < _TRUSTED_S and not _has_news(connection.fileno()):
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError from error
+
+    return engine
+
+
+def _has_news(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _sqlite(url: URL) -> Engine:

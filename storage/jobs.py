@@ -40,7 +40,7 @@ from storage.records import (
     Renewal,
     Status,
 )
-from storage.rows import QUEUED, RUNNING, apply, found, held, job_of, lost, named, tell
+from storage.rows import QUEUED, RUNNING, apply, found, held, job_of, lost, named, read_named, tell
 from storage.specs import DEFAULT_OPTIONS, JobOptions
 from storage.tables import DRAINS, EVENTS, JOBS
 from storage.transitions import Change
@@ -93,8 +93,7 @@ class SqlJobs(SqlQueues):
 
     def get(self, tenant_id: str, job_id: str) -> Job:
         with self._database.read() as connection:
-            row = connection.execute(select(JOBS).where(named(tenant_id, job_id))).one_or_none()
-        return found(row, job_id)
+            return read_named(connection, tenant_id, job_id)
 
     def list(
         self,

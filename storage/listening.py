@@ -66,14 +66,16 @@ class Hub:
     newest(key)      id of the last message of a stream, "0-0" when it has none, None while the server is away
     read(positions)  what came after these ids, as (key, id, message), waiting a moment for the first; None
                      while the server is away
+    wake()           ends the wait of a reading that is under way: somebody new listens
     """
 
     def __init__(
         self,
         newest: Callable[[str], str | None],
         read: Callable[[Mapping[str, str]], Iterable[tuple[str, str, Message]] | None],
+        wake: Callable[[], None] = lambda: None,
     ) -> None:
-        self._newest, self._read = newest, read
+        self._newest, self._read, self._wake = newest, read, wake
         self._thread: threading.Thread | None = None
         self._start_over()
         _start_over_after_fork(self)
@@ -82,12 +84,16 @@ class Hub:
         """Messages from now on. What the server holds when it comes back is not new."""
         listener = Listener(after=self._newest(key), timeout_s=timeout_s)
         with self._lock:
+            heard_already = key in self._listeners
             self._listeners.setdefault(key, weakref.WeakSet()).add(listener)
             if listener.after is not None:
                 self._positions.setdefault(key, listener.after)
-            if self._thread is None or not self._thread.is_alive():
+            reading = self._thread is not None and self._thread.is_alive()
+            if not reading:
                 self._thread = threading.Thread(target=self._run, name="board listener", daemon=True)
                 self._thread.start()
+        if reading and not heard_already and listener.after is not None:
+            self._wake()
         return listener
 
     def _start_over(self) -> None:

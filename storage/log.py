@@ -36,6 +36,7 @@ _SHAPES = (
         r"([?&](?:x-amz-[a-z-]+|signature|token|ticket|key|secret|password)=)[^&\s\"']+", re.IGNORECASE
     ),
 )
+_SUSPECT = re.compile(r"://|authorization|bearer|editq_|whsec_|[?&]", re.IGNORECASE)  # of every shape, a part
 _about: ContextVar[dict[str, Any] | None] = ContextVar("about", default=None)
 
 
@@ -72,7 +73,7 @@ class Blotter:
     def __call__(self, text: str) -> str:
         if self._known is not None:
             text = self._known.sub(BLOT, text)
-        for shape in _SHAPES:
+        for shape in _SHAPES if _SUSPECT.search(text) else ():
             text = shape.sub(rf"\g<1>{BLOT}", text)
         return text
 

@@ -4,10 +4,12 @@ editq:progress:<job>   stream of JSON messages, capped, gone ten minutes after t
 editq:cancel:<job>     there while a cancel is to be noticed
 editq:worker:<name>    JSON, gone when the worker does not repeat it
 editq:workers          names that may have such a key
+editq:wake:<random>    stream of a process that reads: another job is to be read for, too
 """
 
 import json
 import logging
+import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -24,7 +26,7 @@ T = TypeVar("T")
 
 KEPT_S = 600  # twice as long as a step may take: so that the board stays as small as the work at hand
 TIMEOUT_S = 0.4  # one try and one more on a fresh connection: under a second in all
-BLOCK_S = 0.2  # of one reading for all listeners; a new one joins the next reading
+BLOCK_S = 0.2  # of one reading for all listeners; a new one wakes it
 _LOG = logging.getLogger(__name__)
 
 
@@ -50,7 +52,8 @@ class RedisProgressBoard:
         self._listener = connect(url, timeout_s=BLOCK_S + 2 * TIMEOUT_S)  # outlasts the block it asks for
         self._prefix = prefix
         self._breaker = CircuitBreaker()
-        self._hub = Hub(self._newest, self._read)
+        self._wakes, self._woken = self._key("wake", secrets.token_hex(8)), "0-0"
+        self._hub = Hub(self._newest, self._read, self._wake)
 
     def publish(self, job_id: str, message: Mapping[str, Any]) -> None:
         key = self._key("progress", job_id)
@@ -77,15 +80,25 @@ class RedisProgressBoard:
 
     def _read(self, positions: Mapping[str, str]) -> list[tuple[str, str, dict[str, Any]]] | None:
         def read() -> list[tuple[str, str, dict[str, Any]]]:
-            asked: Any = dict(positions)
+            asked: Any = {**positions, self._wakes: self._woken}
             streams: Any = self._listener.xread(asked, block=int(1000 * BLOCK_S))
+            told = dict(streams or ())
+            if woken := told.pop(self._wakes, None):
+                self._woken = str(woken[-1][0])
             return [
-                (key, number, _message(fields))
-                for key, entries in streams or ()
-                for number, fields in entries
+                (key, number, _message(fields)) for key, entries in told.items() for number, fields in entries
             ]
 
         return self._try(read, None)
+
+    def _wake(self) -> None:
+        def send() -> None:
+            with self._redis.pipeline(transaction=False) as pipeline:
+                pipeline.xadd(self._wakes, {"json": "{}"}, maxlen=1, approximate=False)
+                pipeline.expire(self._wakes, KEPT_S)
+                pipeline.execute()
+
+        self._try(send, None)
 
     def notice_cancel(self, job_id: str) -> None:
         self._try(lambda: self._redis.set(self._key("cancel", job_id), "1", ex=KEPT_S), None)

@@ -69,6 +69,21 @@ def test_who_comes_later_hears_what_comes_later(board: RedisProgressBoard) -> No
             assert late.hear(0.5) is None
 
 
+def test_who_comes_while_others_wait_hears_at_once(valkey_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.progress.BLOCK_S", 20.0)
+    board = RedisProgressBoard(valkey_url, prefix=f"test-{secrets.token_hex(6)}:")
+    with board.listen(JOBS[0]) as quiet, board.listen(JOBS[1]) as late:
+        for step in range(3):
+            board.publish(JOBS[1], {"step": step})
+            assert late.hear(5) == {"step": step}
+            with board.listen(JOBS[2 + step]) as later:
+                board.publish(JOBS[2 + step], {"step": 7})
+                assert later.hear(5) == {"step": 7}
+        assert quiet.hear(0) is None
+    board.publish(JOBS[0], {"step": 0})  # the reading that waits ends with this
+    board.close()
+
+
 def test_a_listener_that_takes_nothing_keeps_the_newest(board: RedisProgressBoard) -> None:
     with board.listen(JOBS[0]) as slow, board.listen(JOBS[0]) as other:
         for step in range(1000):

@@ -78,6 +78,24 @@ def test_a_long_poll_answers_when_the_state_changes(client: FlaskClient, trial: 
     assert 0.2 < time.monotonic() - began < 5
 
 
+def test_a_long_poll_hears_of_the_change_and_does_not_wait_for_its_next_look(
+    client: FlaskClient, trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.jobs.LOOK_EVERY_S", 60)
+    job_id = submit(client)
+
+    def run() -> None:
+        trial.stores.progress.publish(job_id, {"type": "progress", "attempt": 1, "step": 3})  # no change
+        claim(trial)
+        trial.stores.progress.publish(job_id, {"type": "phase", "attempt": 1, "phase": "loading"})
+
+    threading.Timer(0.3, run).start()
+    began = time.monotonic()
+    job = client.get(f"/v1/jobs/{job_id}?wait=20").get_json()
+    assert job["status"] == "running"
+    assert time.monotonic() - began < 5
+
+
 def test_a_long_poll_that_missed_the_change_answers_at_once(client: FlaskClient, trial: Trial) -> None:
     job_id = submit(client)
     seen = client.get(f"/v1/jobs/{job_id}").headers["ETag"]
