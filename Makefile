@@ -9,7 +9,7 @@ CHAOS := PYTHONPATH=tests $(BIN)/python -m chaos
 FUZZ := PYTHONPATH=.:tests:tests/unit/api:tests/unit/gpu_ops $(BIN)/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-all chaos chaos-report bench bench-short check docs format train-cars train-faces gallery fuzz fuzz-api licences clean distclean
+.PHONY: help install demo up test test-gpu test-all chaos chaos-report bench bench-short check docs format train-cars train-faces gallery fuzz fuzz-api licences clean distclean
 
 help: ## list the targets
 	@echo "editq: an asynchronous job queue for semantic image editing"; echo
@@ -26,6 +26,9 @@ up: install ## start the service on this machine and print its address; Ctrl-C s
 
 test: install ## all tests that take less than about ten seconds each
 	$(PYTEST) -n 2 --dist loadfile -m "not slow"
+
+test-gpu: ## what only a GPU can prove, with a python3 that has torch for it, lpips and safetensors
+	PYTHONPATH=. $(or $(GPU_PYTHON),python3) -m pytest tests/gpu -q -p no:cacheprovider --confcutdir tests/gpu
 
 test-all: install ## all tests, the slow ones too
 	$(PYTEST)

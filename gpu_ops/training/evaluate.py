@@ -30,13 +30,13 @@ COMMON_SHARE = 0.01
 
 
 def held_out_figures(
-    bundle: Bundle, pictures: Picture, masks: Picture, own_from: int
+    bundle: Bundle, pictures: Picture, masks: Picture, own_from: int, steps: int = 500
 ) -> tuple[dict[str, Any], Annotated]:
     """Inversion PSNR, and the segmenter's IoU on inverted held-out renders against exact labels.
 
     Parts from own_from on are the subject's own: the car's, or the person's.
     """
-    found = annotate(bundle, pictures, masks, steps=500)
+    found = annotate(bundle, pictures, masks, steps=steps)
     guesses = torch.cat([bundle.draw(code[None])[1] for code in found.w_plus]).to(torch.uint8)
     own = [
         psnr_db(mine, theirs, mask >= own_from)

@@ -1,5 +1,6 @@
 """What every benchmark has in common: figures, two ways timed in turn, and where they were taken."""
 
+import contextlib
 import json
 import os
 import platform
@@ -9,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,11 @@ def machine() -> str:
 
 
 def versions() -> dict[str, str]:
-    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):  # a machine for GPU figures has no service
+            found[name] = version(name)
+    return found
 
 
 def written(figures: Sequence[Figure], path: Path) -> None:
