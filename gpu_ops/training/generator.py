@@ -106,9 +106,7 @@ def _both_at_once(state: TrainingState, real: torch.Tensor) -> Tensors:
         (gradient,) = torch.autograd.grad(generator_loss, seen, retain_graph=True)
         real_scores = state.discriminator(_seen(state, real))
         loss = adversarial.discriminator_loss(real_scores, fake_scores)
-    weights = list(state.discriminator.parameters())
-    for weight, slope in zip(weights, torch.autograd.grad(loss, weights), strict=True):
-        weight.grad = slope
+    torch.autograd.backward(loss, inputs=list(state.discriminator.parameters()))
     _finish(state, state.discriminator_adam)
     torch.autograd.backward(fake, gradient)
     _finish(state, state.generator_adam)
