@@ -5,6 +5,8 @@ them in one pass over memory; slicing sums or chained average pools need four or
 measured 7 to 16 times slower.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 
@@ -15,14 +17,10 @@ def resample_filter() -> torch.Tensor:
     return torch.outer(row, row)
 
 
-def _depthwise(kernel: torch.Tensor, x: torch.Tensor, gain: float) -> torch.Tensor:
-    # the values are small multiples of a power of two: exact in bfloat16 too
-    return (kernel * gain).to(x.dtype).expand(x.shape[1], 1, *kernel.shape)
-
-
 def smooth(x: torch.Tensor, kernel: torch.Tensor, padding: int, gain: float = 1.0) -> torch.Tensor:
     """Filter x [N, C, H, W] at its own resolution -> [N, C, H + 2 padding - 3, W + 2 padding - 3]."""
-    return F.conv2d(x, _depthwise(kernel, x, gain), padding=padding, groups=x.shape[1])
+    smoothed: torch.Tensor = _Smooth.apply(x, kernel * gain, padding)  # type: ignore[no-untyped-call]
+    return smoothed
 
 
 def upsample(x: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
@@ -30,5 +28,48 @@ def upsample(x: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
 
     The gain of 4 makes up for the zeros.
     """
-    weight = _depthwise(kernel, x, 4.0)
-    return F.conv_transpose2d(x, weight, stride=2, padding=1, groups=x.shape[1])
+    spread: torch.Tensor = _Upsample.apply(x, kernel * 4.0)  # type: ignore[no-untyped-call]
+    return spread
+
+
+def _depthwise(kernel: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    # the values are small multiples of a power of two: exact in bfloat16 too
+    return kernel.to(x.dtype).expand(x.shape[1], 1, *kernel.shape)
+
+
+# The filter is symmetric and never learned, so the gradient of each of these is another of them. Left to
+# itself, torch works out a gradient for the filter too where gradients are differentiated (R1, path length),
+# channel by channel: most of the time of such a step, on a GPU.
+
+
+class _Smooth(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, kernel: torch.Tensor, padding: int) -> torch.Tensor:
+        ctx.kernel, ctx.padding = kernel, padding
+        return F.conv2d(x, _depthwise(kernel, x), padding=padding, groups=x.shape[1])
+
+    @staticmethod
+    def backward(ctx: Any, slope: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        return smooth(slope, ctx.kernel, len(ctx.kernel) - 1 - ctx.padding), None, None
+
+
+class _Upsample(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
+        ctx.kernel = kernel
+        return F.conv_transpose2d(x, _depthwise(kernel, x), stride=2, padding=1, groups=x.shape[1])
+
+    @staticmethod
+    def backward(ctx: Any, slope: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return _Downsample.apply(slope, ctx.kernel), None  # type: ignore[no-untyped-call]
+
+
+class _Downsample(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
+        ctx.kernel = kernel
+        return F.conv2d(x, _depthwise(kernel, x), stride=2, padding=1, groups=x.shape[1])
+
+    @staticmethod
+    def backward(ctx: Any, slope: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return _Upsample.apply(slope, ctx.kernel), None  # type: ignore[no-untyped-call]
