@@ -32,6 +32,7 @@ UNKNOWN_BYTES = -1  # byte_size of an ObjectRef made from a key and a digest alo
 _SEGMENT = re.compile(
     r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}"
 )  # no leading dot: so no "..", and temporary files are free
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.part")
 
@@ -246,31 +247,30 @@ class FileObjects:
 
     @contextlib.contextmanager
     def _folder(self, names: Iterable[str], *, create: bool = False) -> Iterator[int]:
-        """A descriptor of root/names[0]/names[1]/..."""
+        """A descriptor of root/names[0]/names[1]/... Folders that had to be made are on the disk when it is
+        left: flushed last, when what lies in them has taken most of that along."""
         if create:
             self._root.mkdir(parents=True, exist_ok=True)
-        folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
+        with contextlib.ExitStack() as opened:
+            folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            opened.callback(os.close, folder)
+            grown = []
             for name in names:
-                below = _open_folder(name, folder, create)
-                os.close(folder)
-                folder = below
+                if create and _made(name, folder):
+                    grown.append(folder)
+                folder = os.open(name, _FOLDER, dir_fd=folder)
+                opened.callback(os.close, folder)
             yield folder
-        finally:
-            os.close(folder)
+            for parent in reversed(grown):
+                os.fsync(parent)
 
 
-def _open_folder(name: str, parent: int, create: bool) -> int:
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        return os.open(name, flags, dir_fd=parent)
-    except FileNotFoundError:
-        if not create:
-            raise
+def _made(name: str, parent: int) -> bool:
+    """Whether there was no such folder yet."""
     with contextlib.suppress(FileExistsError):
         os.mkdir(name, dir_fd=parent)
-    os.fsync(parent)
-    return os.open(name, flags, dir_fd=parent)
+        return True
+    return False
 
 
 def _write(folder: int, name: str, data: bytes | Readable) -> tuple[str, int]:

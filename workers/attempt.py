@@ -15,6 +15,7 @@ from storage.stores import Stores
 
 if TYPE_CHECKING:
     from workers.models import Models
+    from workers.writing import Writer
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,16 @@ class Saved:
 
 @dataclass(frozen=True)
 class Attempt:
-    """moved: told of each output that was written, so that saving many of them is not taken to be hung."""
+    """moved: told of each output that was written, so that saving many of them is not taken to be hung.
+    writer: what outputs in memory are left to; without one, each is there when `put` returns.
+    """
 
     claim: Claim
     stores: Stores
     models: "Models"
     outputs: dict[str, ObjectRef] = field(default_factory=dict)
     moved: Callable[[], None] = lambda: None
+    writer: "Writer | None" = None
 
     @property
     def job(self) -> Job:
@@ -55,5 +59,8 @@ class Attempt:
     def put(self, name: str, data: bytes | BinaryIO, media_type: str) -> None:
         """Keep an output under the attempt's own prefix."""
         key = output_key(self.job.tenant_id, self.job.id, self.job.attempt, name)
+        if self.writer is not None and isinstance(data, bytes):
+            self.outputs[name] = self.writer.put(key, data, media_type, then=self.moved)
+            return
         self.outputs[name] = self.stores.objects.put(key, data, media_type)
         self.moved()

@@ -16,6 +16,7 @@ from workers.checkpoints import Checkpoints
 from workers.follow import follow
 from workers.lease import Lease, Phase
 from workers.settle import settle, settle_stall
+from workers.writing import Writer
 
 log = logging.getLogger(__name__)
 
@@ -114,8 +115,8 @@ def perform(attempt: Attempt, lease: Lease, bench: Bench) -> Saved:
     with span("operate"), closing(recipe.operate(loaded, resume)) as steps:
         result, stopped_early = follow(steps, attempt, lease, checkpoints)
     enter(Phase.SAVING)
-    with span("save"):
-        saved = recipe.save(attempt, loaded, result)
+    with span("save"), Writer(attempt.stores.objects) as writer:
+        saved = recipe.save(replace(attempt, writer=writer), loaded, result)
     lease.check()
     facts = {"stopped_early": stopped_early, "seconds": round(time.monotonic() - began, 3)}
     return replace(saved, result={**saved.result, **facts})
