@@ -124,7 +124,7 @@ def queue_job(
     spec: dict[str, Any],
 ) -> Job:
     others = {"batch_id": batch.id, "webhook": batch.webhook if kind == FINISH else None}
-    values = job_values(now, batch.tenant_id, kind, spec, queue=queue, priority=batch.priority, **others)
+    values = job_values(batch.tenant_id, kind, spec, queue=queue, priority=batch.priority, **others)
     return insert_job(connection, now, values)
 
 

@@ -5,12 +5,15 @@ served least recently (table turns, which each claim moves); then the oldest. In
 oldest is always first, so only these heads are compared: what a claim costs does not grow with the queue.
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Double,
+    Integer,
     ScalarSelect,
     Select,
     SmallInteger,
@@ -27,13 +30,15 @@ from sqlalchemy import (
     or_,
     select,
     union_all,
+    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from storage.access_tables import TENANT_LIMITS
 from storage.limit_records import Limit
 from storage.limits import full_tenants
-from storage.records import Priority
+from storage.records import Priority, Status
 from storage.rows import QUEUED
 from storage.tables import DRAINS, JOBS, PAUSES, TURNS
 
@@ -138,14 +143,32 @@ def free(now: Clock) -> ColumnElement[bool]:
     return and_(JOBS.c.id == row_id, QUEUED)
 
 
+def taking(now: ColumnElement[float]) -> ReturningUpdate[Any]:
+    """The claim itself. Parameters: those of `free`, new_token, by_worker, by_process, for_s."""
+    values = {
+        "status": Status.RUNNING.value, "attempt": JOBS.c.attempt + 1,
+        "token": bindparam("new_token", type_=String), "worker": bindparam("by_worker", type_=Text),
+        "worker_pid": bindparam("by_process", type_=Integer),
+        "lease_until": now + bindparam("for_s", type_=Double()),
+        "started_at": func.coalesce(JOBS.c.started_at, now), "updated_at": now, "claimed_at": now,
+        "event_count": JOBS.c.event_count + 1,
+    }  # fmt: skip
+    return update(JOBS).where(free(moment(now))).values(values).returning(JOBS)
+
+
 def served(connection: Connection, queue: str, tenant_id: str, now: ColumnElement[float]) -> None:
     """This tenant had its turn: it is last now, also within one tick of the database's clock."""
-    upsert: Any = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    connection.execute(_serving(connection.dialect.name, now), {"in_queue": queue, "of_tenant": tenant_id})
+
+
+@functools.lru_cache
+def _serving(dialect: str, now: ColumnElement[float]) -> Any:
+    upsert: Any = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    queue, tenant_id = bindparam("in_queue", type_=String), bindparam("of_tenant", type_=String)
     others = select(func.coalesce(func.max(TURNS.c.served_at), 0)).where(TURNS.c.queue == queue)
     last = others.scalar_subquery()
     at = case((now > last, now), else_=last + _TICK_S)
     turn = upsert(TURNS).values(queue=queue, tenant_id=tenant_id, served_at=at)
-    turn = turn.on_conflict_do_update(
+    return turn.on_conflict_do_update(
         index_elements=["queue", "tenant_id"], set_={"served_at": turn.excluded.served_at}
     )
-    connection.execute(turn)

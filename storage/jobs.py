@@ -10,11 +10,11 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, select, update
 
 from storage import transitions
 from storage.batch_rows import after_change, after_claim
-from storage.claims import best, free, moment, served
+from storage.claims import best, moment, served, taking
 from storage.cursors import decode_cursor, page_of
 from storage.database import Database, before
 from storage.errors import LeaseLost
@@ -26,6 +26,7 @@ from storage.limits import Crowded, keep_room
 from storage.meters import count_claim
 from storage.new_jobs import insert_job, job_values
 from storage.plain import ref_to_dict
+from storage.prepared import FromNow
 from storage.queues import SqlQueues
 from storage.records import (
     GPU_QUEUE,
@@ -55,9 +56,8 @@ class SqlJobs(SqlQueues):
         self, database: Database, *, ageing_s: float = 600.0, limits: Mapping[Limit, float] = NO_LIMITS
     ) -> None:
         super().__init__(database, ageing_s=ageing_s, limits=limits)
-        now = moment(database.now)
-        self._best = best(now, ageing_s, limits)  # made once: it takes longer than a claim
-        self._free = free(now)
+        self._best = best(moment(database.now), ageing_s, limits)  # made once: it takes longer than a claim
+        self._taking = taking(database.now)
 
     def add(
         self,
@@ -71,8 +71,8 @@ class SqlJobs(SqlQueues):
         idempotency: IdempotencyKey | None = None,
     ) -> Job:
         row = job_values(
-            self._now, tenant_id, kind, spec, queue=queue, priority=options.priority, retry_of=retry_of,
-            start_by=self._in(options.start_within_s), finish_by=self._in(options.finish_within_s),
+            tenant_id, kind, spec, queue=queue, priority=options.priority, retry_of=retry_of,
+            start_by=_in(options.start_within_s), finish_by=_in(options.finish_within_s),
             keep_s=options.keep_s,
             webhook=None if options.webhook is None else options.webhook.model_dump(mode="json"),
         )  # fmt: skip
@@ -117,20 +117,15 @@ class SqlJobs(SqlQueues):
 
     def claim(self, queue: str, worker: str, *, lease_s: float, pid: int | None = None) -> Claim | None:
         token = secrets.token_hex(32)
-        values = {
-            "status": Status.RUNNING.value, "attempt": JOBS.c.attempt + 1, "token": token, "worker": worker,
-            "worker_pid": pid, "lease_until": self._now + lease_s,
-            "started_at": func.coalesce(JOBS.c.started_at, self._now), "updated_at": self._now,
-            "claimed_at": self._now, "event_count": JOBS.c.event_count + 1,
-        }  # fmt: skip
+        by = {"by_worker": worker, "by_process": pid, "for_s": lease_s, "new_token": token}
         for _ in range(_CLAIM_TRIES):
             with contextlib.suppress(Crowded):
-                return self._claim(queue, worker, values, token)
+                return self._claim(queue, worker, by)
         return None
 
-    def _claim(self, queue: str, worker: str, values: Mapping[str, Any], token: str) -> Claim | None:
+    def _claim(self, queue: str, worker: str, by: Mapping[str, Any]) -> Claim | None:
         with self._database.write() as connection:
-            row = self._take(connection, queue, worker, values)
+            row = self._take(connection, queue, worker, by)
             if row is None:
                 return None
             job = job_of(row)
@@ -140,18 +135,17 @@ class SqlJobs(SqlQueues):
                 after_claim(connection, self._now, job)
             served(connection, queue, job.tenant_id, self._now)  # last: the turn's row is what claims share
         count_claim(job)
-        return Claim(job, token)
+        return Claim(job, by["new_token"])
 
     def _take(
-        self, connection: Connection, queue: str, worker: str, values: Mapping[str, Any]
+        self, connection: Connection, queue: str, worker: str, by: Mapping[str, Any]
     ) -> Row[Any] | None:
         """Of the best class of a tenant, the oldest row that no other claim is taking at this moment."""
         here = {"in_queue": queue}
         for head in connection.execute(self._best, here | {"by_worker": worker}).all():
             keep_room(connection, queue, head.tenant_id, head.most)
-            statement = update(JOBS).where(self._free).values(values).returning(JOBS)
-            there = here | {"of_tenant": head.tenant_id, "of_class": head.priority}
-            row = connection.execute(statement, there).one_or_none()
+            there = {**here, **by, "of_tenant": head.tenant_id, "of_class": head.priority}
+            row = connection.execute(self._taking, there).one_or_none()
             if row is not None:
                 return row
         return None
@@ -178,7 +172,7 @@ class SqlJobs(SqlQueues):
             raise lost(claim)
 
     def request_cancel(self, tenant_id: str, job_id: str) -> Job:
-        return self._asked(tenant_id, job_id, lambda job: transitions.cancel(job, self._now))
+        return self._asked(tenant_id, job_id, lambda job: transitions.cancel(job, FromNow()))
 
     def request_stop(self, tenant_id: str, job_id: str) -> Job:
         return self._asked(tenant_id, job_id, transitions.stop)
@@ -197,7 +191,7 @@ class SqlJobs(SqlQueues):
     ) -> Job:
         def decide(job: Job) -> Change:
             return transitions.requeue(
-                job, self._now, reason=reason, count=count, delay_s=delay_s, error=error
+                job, FromNow(), reason=reason, count=count, delay_s=delay_s, error=error
             )
 
         return self._under(claim, decide)
@@ -211,7 +205,9 @@ class SqlJobs(SqlQueues):
         kept: Kept = NOTHING_KEPT,
     ) -> Job:
         try:
-            return self._under(claim, lambda job: transitions.succeed(job, self._now, outputs, result), kept)
+            change = transitions.succeed(claim.job, FromNow(), outputs, result)
+            with self._database.write() as connection:
+                return self._apply(connection, claim.job, change, claim=claim, kept=kept)
         except LeaseLost:
             own = and_(
                 JOBS.c.id == claim.job.id,
@@ -226,10 +222,10 @@ class SqlJobs(SqlQueues):
             return job_of(row)
 
     def fail(self, claim: Claim, error: Mapping[str, Any], *, count: Count = Count.FAILURES) -> Job:
-        return self._under(claim, lambda job: transitions.fail(job, self._now, error, count=count))
+        return self._under(claim, lambda job: transitions.fail(job, FromNow(), error, count=count))
 
     def canceled(self, claim: Claim) -> Job:
-        return self._under(claim, lambda job: transitions.canceled(job, self._now, reason="cancel_requested"))
+        return self._under(claim, lambda job: transitions.canceled(job, FromNow(), reason="cancel_requested"))
 
     def expire(self, *, max_lost: int) -> tuple[Job, ...]:
         def decide(job: Job, now: float) -> Change:
@@ -258,9 +254,6 @@ class SqlJobs(SqlQueues):
         with self._database.read() as connection:
             return tuple(Event(**row._mapping) for row in connection.execute(query))
 
-    def _in(self, seconds: float | None) -> ColumnElement[float] | None:
-        return None if seconds is None else self._now + seconds
-
     def _asked(self, tenant_id: str, job_id: str, decide: Callable[[Job], Change]) -> Job:
         """Lock the row, decide by what it says, and set it: for wishes from outside."""
         with self._database.write() as connection:
@@ -268,15 +261,14 @@ class SqlJobs(SqlQueues):
             job = found(connection.execute(query).one_or_none(), job_id)
             return self._apply(connection, job, decide(job))
 
-    def _under(self, claim: Claim, decide: Callable[[Job], Change], kept: Kept = NOTHING_KEPT) -> Job:
-        """Lock the claimed row, decide, and set it, if the claim still holds; what is kept with it."""
+    def _under(self, claim: Claim, decide: Callable[[Job], Change]) -> Job:
+        """Lock the claimed row, decide by what it says now, and set it, if the claim still holds."""
         with self._database.write() as connection:
             row = connection.execute(select(JOBS).where(held(claim)).with_for_update()).one_or_none()
             if row is None:
                 raise lost(claim)
             job = job_of(row)
-            keep(connection, self._insert, self._now, job, kept)
-            return self._apply(connection, job, decide(job), still=held(claim), ended_token=claim.token)
+            return self._apply(connection, job, decide(job), claim=claim)
 
     def _apply(
         self,
@@ -284,11 +276,13 @@ class SqlJobs(SqlQueues):
         job: Job,
         change: Change,
         *,
-        still: ColumnElement[bool] | None = None,
-        ended_token: str | None = None,
+        claim: Claim | None = None,
+        kept: Kept = NOTHING_KEPT,
     ) -> Job:
-        """The row, and what follows from it for its batch, if it is of one, and for its tenant's account."""
-        changed = apply(connection, self._now, job, change, still=still, ended_token=ended_token)
+        """The row, what is kept with it, and what follows from it for its batch, if it is of one, and for its
+        tenant's account."""
+        changed = apply(connection, self._now, job, change, claim=claim)
+        keep(connection, self._insert, self._now, changed, kept)
         if changed.batch_id is not None and changed.status is not job.status:
             after_change(connection, self._now, changed)
         account(connection, self._insert, job, changed)
@@ -308,3 +302,7 @@ class SqlJobs(SqlQueues):
                     changed.append(self._apply(connection, job, decide(job, now)))
             if len(rows) < _SWEPT_AT_ONCE:
                 return tuple(changed)
+
+
+def _in(seconds: float | None) -> FromNow | None:
+    return None if seconds is None else FromNow(seconds)

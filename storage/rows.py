@@ -3,11 +3,13 @@ the event asks for, all in the caller's transaction.
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Integer,
     Row,
     String,
     and_,
@@ -16,9 +18,9 @@ from sqlalchemy import (
     insert,
     literal_column,
     select,
-    true,
     update,
 )
+from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from storage.batch_tables import BATCHES
 from storage.database import after_commit
@@ -27,6 +29,7 @@ from storage.errors import JobNotFound, LeaseLost
 from storage.meters import count_change
 from storage.photographs import pasted_from
 from storage.plain import ref_from_dict
+from storage.prepared import FromNow, Names, columns, moments, parameters
 from storage.records import Claim, Event, Job, Priority, Status
 from storage.tables import DELIVERIES, EVENTS, JOBS
 from storage.transitions import Change
@@ -115,20 +118,26 @@ def apply(
     job: Job,
     change: Change,
     *,
-    still: ColumnElement[bool] | None = None,
-    ended_token: str | None = None,
+    claim: Claim | None = None,
 ) -> Job:
-    """Write what was decided of this row as it was read, and tell of it. The caller has locked the row."""
-    values = change.values | {"updated_at": now}
+    """Write what was decided of this row as it was read, and tell of it. The caller has locked the row, or
+    decided by what does not change while the claim holds. Raises LeaseLost."""
+    values = change.values | {"updated_at": FromNow()}
     if "ended_at" in values:
-        values["ended_token"] = ended_token
+        values["ended_token"] = None if claim is None else claim.token
     if "outputs" in values:
         values["outputs_bytes"] = sum(ref["byte_size"] for ref in values["outputs"].values())
-    if change.event is not None:
-        values["event_count"] = JOBS.c.event_count + 1
-    same = and_(JOBS.c.id == job.id, JOBS.c.status == job.status.value, JOBS.c.attempt == job.attempt)
-    statement = update(JOBS).where(same, true() if still is None else still).values(values)
-    row = connection.execute(statement.returning(JOBS)).one()
+    names = frozenset(values)
+    statement = _changing(
+        now, names, moments(values), told=change.event is not None, claimed=claim is not None
+    )
+    this = {"this_job": job.id, "was": job.status.value, "in_attempt": job.attempt}
+    if claim is not None:
+        this["under_token"] = claim.token
+    row = connection.execute(statement, parameters(values) | this).one_or_none()
+    if row is None and claim is not None:
+        raise lost(claim)
+    assert row is not None, "the caller has locked it"
     changed = job_of(row)
     if change.event is not None:
         tell(connection, now, changed, row.event_count, change.event, change.data)
@@ -140,8 +149,32 @@ def tell(
     connection: Connection, now: ColumnElement[float], job: Job, number: int, type: str, data: dict[str, Any]
 ) -> None:
     """Keep an event of this job, and the webhook call that it asks for."""
-    values = {"job_id": job.id, "number": number, "type": type, "data": data, "created_at": now}
-    at = connection.execute(insert(EVENTS).values(values).returning(EVENTS.c.created_at)).scalar_one()
+    values = {"job_id": job.id, "number": number, "type": type, "data": data, "created_at": FromNow()}
+    at = connection.execute(_telling(now), parameters(values)).scalar_one()
     delivery = delivery_of(job, Event(job.id, number, type, data, at))
     if delivery is not None:
         connection.execute(insert(DELIVERIES).values(dataclasses.asdict(delivery)))
+
+
+@functools.lru_cache
+def _changing(
+    now: ColumnElement[float], names: Names, moments: Names, *, told: bool, claimed: bool
+) -> ReturningUpdate[Any]:
+    this = [
+        JOBS.c.id == bindparam("this_job", type_=String),
+        JOBS.c.status == bindparam("was", type_=String),
+        JOBS.c.attempt == bindparam("in_attempt", type_=Integer),
+    ]
+    if claimed:
+        this += [JOBS.c.token == bindparam("under_token", type_=String), RUNNING]
+    values = columns(JOBS, now, sorted(names), moments)
+    if told:
+        values["event_count"] = JOBS.c.event_count + 1
+    return update(JOBS).where(*this).values(values).returning(JOBS)
+
+
+@functools.lru_cache
+def _telling(now: ColumnElement[float]) -> ReturningInsert[Any]:
+    names = ("job_id", "number", "type", "data", "created_at")
+    values = columns(EVENTS, now, names, frozenset({"created_at"}))
+    return insert(EVENTS).values(values).returning(EVENTS.c.created_at)

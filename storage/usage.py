@@ -1,9 +1,10 @@
 """What jobs came to, summed by tenant, day and kind: kept when the rows of the jobs are gone."""
 
 import dataclasses
+import functools
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, bindparam
 
 from storage.records import Job, Status, Usage
 from storage.tables import USAGE
@@ -33,8 +34,12 @@ def added(one: Usage | None, other: Usage) -> Usage:
 def account(connection: Connection, into: Any, before: Job, after: Job) -> None:
     """Write it, in the transaction of the change. `into`: the dialect's INSERT."""
     use = used(before, after)
-    if use is None:
-        return
-    row = into(USAGE).values(dataclasses.asdict(use))
+    if use is not None:
+        connection.execute(_adding(into), dataclasses.asdict(use))
+
+
+@functools.cache
+def _adding(into: Any) -> Any:
+    row = into(USAGE).values({name: bindparam(name) for name in (*_PLACE, *_SUMS)})
     sums = {name: USAGE.c[name] + row.excluded[name] for name in _SUMS}
-    connection.execute(row.on_conflict_do_update(index_elements=list(_PLACE), set_=sums))
+    return row.on_conflict_do_update(index_elements=list(_PLACE), set_=sums)
