@@ -3,6 +3,7 @@
 Order: class, raised by one for each ageing time that the job has waited since it was added; then the tenant
 served least recently (table turns, which each claim moves); then the oldest. In one class of one tenant the
 oldest is always first, so only these heads are compared: what a claim costs does not grow with the queue.
+The search is kept short: psycopg takes statements of more than 4096 characters to pieces each time.
 """
 
 import functools
@@ -25,10 +26,10 @@ from sqlalchemy import (
     case,
     exists,
     func,
-    literal,
     literal_column,
     or_,
     select,
+    true,
     union_all,
     update,
 )
@@ -90,14 +91,17 @@ def oldest(queue: Named, tenant_id: Any, priority: Any, now: Clock, row: Any = J
 def heads(queue: Named, now: Clock, *, waited_s: float = 0.0) -> Subquery:
     """(tenant_id, priority, created_at) of the oldest row of every class of every tenant that has waited so
     long; created_at is NULL where none has."""
-    tenants = _tenants(queue)
+    tenants, ranks = _tenants(queue), union_all(*map(_rank, range(len(Priority)))).subquery("ranks")
+    row = oldest(queue, tenants.c.tenant_id, ranks.c.priority, now, _ROW.c)
+    if waited_s:
+        row = row.where(_ROW.c.not_before <= now - waited_s)
+    created_at = row.with_only_columns(_ROW.c.created_at).scalar_subquery()
+    every = select(tenants.c.tenant_id, ranks.c.priority, created_at.label("created_at"))
+    return every.select_from(tenants.join(ranks, true())).subquery("heads")
 
-    def head(rank: int) -> Select[Any]:
-        row = oldest(queue, tenants.c.tenant_id, rank, now, _ROW.c).where(_ROW.c.not_before <= now - waited_s)
-        created_at = row.with_only_columns(_ROW.c.created_at).scalar_subquery()
-        return select(tenants.c.tenant_id, literal(rank).label("priority"), created_at.label("created_at"))
 
-    return union_all(*(head(rank) for rank in range(len(Priority)))).subquery("heads")
+def _rank(rank: int) -> Select[Any]:
+    return select(literal_column(str(rank), SmallInteger).label("priority"))
 
 
 def _tenants(queue: Named) -> Any:
