@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from api.paging import PageView
 from api.service import stores
-from storage.records import Count, Job, Priority, Status
+from storage.records import MOST_AHEAD, Count, Job, Priority, Status
 from storage.stores import ProgressBoard
 
 PREVIEW = "preview"
@@ -39,7 +39,9 @@ class JobView(BaseModel):
     kind: str
     status: Status
     spec: dict[str, Any] = Field(description="What was asked for, defaults included.")
-    queue_position: int | None = Field(description="Jobs ahead of a queued one (0: next); null in lists.")
+    queue_position: int | None = Field(
+        description=f"Jobs ahead of a queued one (0: next; {MOST_AHEAD}: so many or more); null in lists."
+    )
     progress: dict[str, Any] | None = Field(description="The latest word of a running job's worker, if any.")
     outputs: dict[str, OutputView]
     result: dict[str, Any] = Field(description="Figures of a succeeded job.")

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
+from storage.records import MOST_AHEAD
+
 JSON = dict[str, Any]
 _LINE_EVERY_S = 3.0
 _RATE_OVER_S = 10.0
@@ -82,7 +84,9 @@ def describe(job: JSON) -> str:
     progress = job.get("progress") or {}
     if job["status"] == "queued":
         ahead = job.get("queue_position")
-        return "queued" if ahead is None else f"queued, {ahead} ahead" if ahead else "queued, next in turn"
+        if not ahead:
+            return "queued" if ahead is None else "queued, next in turn"
+        return f"queued, {ahead} ahead" if ahead < MOST_AHEAD else f"queued, {ahead} or more ahead"
     if job["status"] != "running":
         return str(job["status"])
     if not progress.get("total"):

@@ -91,7 +91,7 @@ def oldest(queue: Named, tenant_id: Any, priority: Any, now: Clock, row: Any = J
 def heads(queue: Named, now: Clock, *, waited_s: float = 0.0) -> Subquery:
     """(tenant_id, priority, created_at) of the oldest row of every class of every tenant that has waited so
     long; created_at is NULL where none has."""
-    tenants, ranks = _tenants(queue), union_all(*map(_rank, range(len(Priority)))).subquery("ranks")
+    tenants, ranks = tenants_of(queue), union_all(*map(_rank, range(len(Priority)))).subquery("ranks")
     row = oldest(queue, tenants.c.tenant_id, ranks.c.priority, now, _ROW.c)
     if waited_s:
         row = row.where(_ROW.c.not_before <= now - waited_s)
@@ -104,7 +104,7 @@ def _rank(rank: int) -> Select[Any]:
     return select(literal_column(str(rank), SmallInteger).label("priority"))
 
 
-def _tenants(queue: Named) -> Any:
+def tenants_of(queue: Named) -> Any:
     """The tenants that have rows in this queue, found by one step in the index for each of them."""
     least = select(func.min(_ROW.c.tenant_id).label("tenant_id")).where(
         _ROW.c.queue == queue, _ROW.c.status == literal_column("'queued'")

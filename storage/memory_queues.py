@@ -11,7 +11,18 @@ from dataclasses import dataclass, field, replace
 from storage.library_records import NOTHING_KEPT, Kept
 from storage.photographs import pasted_from
 from storage.plain import plain
-from storage.records import GPU_QUEUE, Delivery, Event, Job, Priority, Queue, Standing, Status, Usage
+from storage.records import (
+    GPU_QUEUE,
+    MOST_AHEAD,
+    Delivery,
+    Event,
+    Job,
+    Priority,
+    Queue,
+    Standing,
+    Status,
+    Usage,
+)
 from storage.usage import added, used
 
 RowTest = Callable[["MemoryRow"], bool]
@@ -61,7 +72,7 @@ class MemoryQueues:
             return len(self._eligible(queue))
 
     def position(self, job: Job) -> int:
-        return sum(self.ahead(job).values())
+        return min(MOST_AHEAD, sum(self.ahead(job).values()))
 
     def ahead(self, job: Job) -> dict[Priority, int]:
         with self.lock:

@@ -24,6 +24,7 @@ from storage.claims import Clock, due, heads, moment, rank_at, unpaused, waiting
 from storage.database import Database
 from storage.limit_records import NO_LIMITS, Limit
 from storage.limits import full_tenants
+from storage.positions import position
 from storage.records import GPU_QUEUE, Job, Priority, Queue, Standing, Status, Usage
 from storage.rows import QUEUED, RUNNING, job_of
 from storage.tables import DRAINS, JOBS, PAUSES, USAGE
@@ -47,7 +48,8 @@ class SqlQueues:
         return self._count(waiting(queue, moment(self._now)), unpaused(queue), may)
 
     def position(self, job: Job) -> int:
-        return sum(self.ahead(job).values())
+        with self._database.read() as connection:
+            return position(connection, self._now, job, self._ageing_s)
 
     def ahead(self, job: Job) -> dict[Priority, int]:
         now = moment(self._now)

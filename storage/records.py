@@ -21,6 +21,8 @@ CPU_QUEUE = (
 )
 
 
+MOST_AHEAD = 1000  # as far as a job's place in its queue is counted
+
 _id_lock = threading.Lock()
 _last_id = 0
 

@@ -142,10 +142,10 @@ class Jobs(Protocol):
 
     def position(self, job: Job) -> int:
         """How many rows of its queue are ahead of this queued job, of higher classes or older in its own.
-        (An estimate: tenants' turns are not looked ahead to.)"""
+        MOST_AHEAD stands for so many or more. (An estimate: tenants' turns are not looked ahead to.)"""
 
     def ahead(self, job: Job) -> dict[Priority, int]:
-        """The same, by the class that those rows count as."""
+        """All of them, by the class that they count as; in a long queue that takes long."""
 
     def running(self) -> tuple[Job, ...]:
         """All running rows, of every tenant (for the workers' page)."""

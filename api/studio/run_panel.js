@@ -65,10 +65,14 @@ export class RunPanel extends EventTarget {
     if (job.status === "running" && job.progress) this.plot.add(job.progress);
   }
 
+  ahead(position) {
+    return position < 1000 ? String(position) : "1000 or more"; // as far as the service counts
+  }
+
   words(job, step, total, left) {
     if (job.cancel_requested) return "Being canceled …";
     if (job.stop_requested) return "Stopping with the best so far …";
-    if (job.status === "queued") return job.queue_position ? `Waiting: ${job.queue_position} ahead` : "Waiting for a worker";
+    if (job.status === "queued") return job.queue_position ? `Waiting: ${this.ahead(job.queue_position)} ahead` : "Waiting for a worker";
     if (!step) return job.progress?.phase === "saving" ? "Saving …" : "Starting …";
     return `Step ${step} of ${total}${Number.isFinite(left) ? ` · ${lasting(left)} left` : ""}`;
   }

@@ -2,6 +2,7 @@
 
 import time
 
+import pytest
 from job_steps import claimed, elapse, options, take
 from sqlalchemy import insert, text
 from store_records import Records
@@ -33,6 +34,15 @@ def test_classes_come_in_their_order_and_the_oldest_first(jobs: Jobs) -> None:
     assert [job.priority for job in added] == list(map(Priority, names))
     assert [jobs.position(job) for job in added] == [4, 2, 0, 5, 3, 1]
     assert order(jobs) == [added[i].id for i in (2, 5, 1, 4, 0, 3)]
+
+
+def test_a_place_is_counted_so_far_and_no_further(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    added = [add(jobs, name) for name in ("standard", "bulk", "standard", "interactive", "standard")]
+    for module in ("positions", "memory_queues"):
+        monkeypatch.setattr(f"storage.{module}.MOST_AHEAD", 2)
+    assert [jobs.position(job) for job in added] == [1, 2, 2, 0, 2]
+    jobs.request_cancel("local", added[3].id)
+    assert [jobs.position(job) for job in (added[0], added[2], added[4], added[1])] == [0, 1, 2, 2]
 
 
 def test_who_has_waited_long_counts_as_higher_and_the_longest_is_first(records: Records) -> None:

@@ -108,6 +108,7 @@ def test_pictures_of_any_shape_fit():
     [
         ({"status": "queued", "queue_position": 0}, "queued, next in turn"),
         ({"status": "queued", "queue_position": 3}, "queued, 3 ahead"),
+        ({"status": "queued", "queue_position": 1000}, "queued, 1000 or more ahead"),
         ({"status": "queued"}, "queued"),
         ({"status": "running", "progress": None}, "starting"),
         ({"status": "running", "progress": {"phase": "loading"}}, "loading"),
