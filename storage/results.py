@@ -45,17 +45,20 @@ class Results:
 
     def find(self, digest: str) -> Found | None:
         """None too for one that is damaged: it is made anew then."""
+        opened = self.open(digest)
+        return None if opened is None else opened[0]
+
+    def open(self, digest: str) -> tuple[Found, dict[str, bytes]] | None:
+        """What `find` tells, and the files, by one reading."""
         data = self._read(digest)
         if data is None:
             return None
         try:
-            with zipfile.ZipFile(io.BytesIO(data)) as file:
-                if file.testzip() is not None:
-                    return None
-                about = json.loads(file.read(ABOUT))
-                return Found(tuple(name for name in file.namelist() if name != ABOUT), about["figures"])
+            files = unpacked(data)
+            figures = json.loads(files.pop(ABOUT))["figures"]
         except (zipfile.BadZipFile, KeyError, ValueError):
             return None
+        return Found(tuple(files), figures), files
 
     def files(self, digest: str) -> dict[str, bytes]:
         """All files of a result. Raises OutputNotFound; ObjectCorrupt where it is damaged."""

@@ -4,6 +4,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, TypeVar
 
+from storage.batch_records import CHUNK
 from storage.errors import StorageUnavailable
 from storage.meters import meters
 from workers.attempt import Attempt
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 PUBLISH_EVERY_S = 0.1
+CHUNK_EVERY_S = 0.5  # its steps are many and short, and who watches a batch sees chunks that ended
 RATE_OVER_STEPS = 30
 RUMOUR_EVERY_S = 1.0
 WAITED_S = 1.0  # a job of a higher class that has waited so long finds no other worker
@@ -57,11 +59,12 @@ def outranked(attempt: Attempt) -> bool:
 
 
 class Teller:
-    """Publishes progress: the first and the last step always, those between at most ten a second; with a
-    picture now and then."""
+    """Publishes progress: the first and the last step always, those between at most ten a second (a chunk's:
+    two); with a picture now and then."""
 
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
+        self._every_s = CHUNK_EVERY_S if attempt.job.kind == CHUNK else PUBLISH_EVERY_S
         self._began = time.monotonic()
         self._told = 0.0
         self._previews = Previews()
@@ -70,7 +73,7 @@ class Teller:
     def tell(self, progress: "Progress") -> None:
         now = time.monotonic()
         self._marks.append((progress.step, now))
-        if now - self._told < PUBLISH_EVERY_S and progress.step < progress.total:
+        if now - self._told < self._every_s and progress.step < progress.total:
             return
         self._told = now
         tell_memory()
@@ -97,17 +100,22 @@ class Teller:
 
 
 class Rumours:
-    """The board says that something was asked for; the row says what."""
+    """The board says that something was asked for; the row says what. Looked for after each step, of a chunk
+    at most twice a second."""
 
     def __init__(self, attempt: Attempt, lease: Lease) -> None:
         self._attempt = attempt
         self._lease = lease
-        self._asked = float("-inf")
+        self._every_s = CHUNK_EVERY_S if attempt.job.kind == CHUNK else 0.0
+        self._looked = self._asked = float("-inf")
 
     def heed(self) -> None:
+        now = time.monotonic()
+        if now - self._looked < self._every_s:
+            return
+        self._looked = now
         if not self._attempt.stores.progress.cancel_noticed(self._attempt.job.id):
             return
-        now = time.monotonic()
         if self._lease.stop is not None or now - self._asked < RUMOUR_EVERY_S:
             return
         self._asked = now

@@ -56,7 +56,7 @@ class Models:
     """One process's loaded models. Not thread-safe: a pool child runs one job at a time."""
 
     def __init__(self, objects: Objects, settings: Settings) -> None:
-        self._objects, self._settings = objects, settings
+        self._objects, self.settings = objects, settings
         self._loaded: OrderedDict[str, tuple[Bundle, int]] = OrderedDict()
 
     def bundle(self, model: Model) -> "Bundle":
@@ -75,8 +75,8 @@ class Models:
         """Set the CPU threads that serve a model of this resolution best; the device to work on."""
         import torch
 
-        torch.set_num_threads(cpu_threads(self._settings, resolution_px))
-        device = self._settings.device
+        torch.set_num_threads(cpu_threads(self.settings, resolution_px))
+        device = self.settings.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         return device
@@ -93,10 +93,10 @@ class Models:
         device = self.prepare(model.resolution_px)
         log.info("loading the model %s (%s) on %s", model.name, model.digest[:12], device)
         bundle = load_bundle(self.folder(model), device, self._perceptual_weights())
-        return replace(bundle, low_precision=_low_precision(self._settings))
+        return replace(bundle, low_precision=_low_precision(self.settings))
 
     def _make_room(self, size: int) -> None:
-        settings = self._settings
+        settings = self.settings
         while self._loaded and (
             len(self._loaded) >= settings.models_kept
             or size + sum(kept for _, kept in self._loaded.values()) > settings.models_kept_bytes
@@ -106,7 +106,7 @@ class Models:
 
     def folder(self, model: Model) -> Path:
         """The model's files, fetched where they are missing or not what the digest says."""
-        folder = self._settings.cache_dir / "models" / model.digest
+        folder = self.settings.cache_dir / "models" / model.digest
         folder.mkdir(parents=True, exist_ok=True)
         for ref in _weights(model).values():
             path = folder / PurePosixPath(ref.key).name
@@ -124,12 +124,12 @@ class Models:
 
     def _perceptual_weights(self) -> Path | None:
         """The backbone that the environment names, checked; None: the model's own."""
-        settings = self._settings
+        settings = self.settings
         return self._configured("perceptual", settings.perceptual_weights, settings.perceptual_sha256)
 
     def inception_weights(self) -> Path | None:
         """Inception v3 for FID and KID, where the environment names it, checked."""
-        settings = self._settings
+        settings = self.settings
         return self._configured("inception", settings.inception_weights, settings.inception_sha256)
 
     def _configured(self, kind: str, named: str | None, sha256: str | None) -> Path | None:
@@ -147,7 +147,7 @@ class Models:
     def _fetched(self, kind: str, key: str, sha256: str | None) -> Path:
         if sha256 is None:
             raise InternalError(f"The {kind} weights in the object store need their digest configured too.")
-        folder = self._settings.cache_dir / kind / sha256
+        folder = self.settings.cache_dir / kind / sha256
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / PurePosixPath(key).name
         if not _holds(path, sha256):

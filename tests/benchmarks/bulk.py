@@ -101,7 +101,8 @@ def tell(**figures: Any) -> None:
 
 
 def ratio(items: int = 96, rounds: int = 3) -> None:
-    """Pictures a second through a batch, over the same operation on inputs decoded in memory."""
+    """Pictures a second through a batch, over the same operation on inputs decoded in memory, lap by lap; and
+    the processor time of the second over the first's, which tells less of what else the machine does."""
     with place() as (stores, settings):
         bench = bench_of(stores, settings)
         model = stores.library.get_model(LOCAL_TENANT, "cars")
@@ -115,13 +116,16 @@ def _invert_ratio(stores: Stores, bench: Any, model: Any, items: int, rounds: in
     lines = "".join(json.dumps({"key": f"lot/{index:05d}.png"}) + "\n" for index in range(items))
     few = {"type": "manifest", "file": send_file(stores, lines.encode())}
     work = Inverting(bench.models.bundle(model), INVERSION_STEPS)
-    times: dict[str, list[float]] = {"bulk": [], "bare": []}
+    laps = Laps()
     for _ in range(rounds):
         submit(stores, {"kind": "invert", "steps": INVERSION_STEPS, "reuse": False}, few)
-        times["bulk"].append(_rate(bench))
+        work_off(bench, "cpu")  # its inputs are read
+        with laps.lap("bulk", items):
+            assert _done(bench) == items
         width = WIDTHS.measured["invert", model.digest]
-        times["bare"].append(_bare_rate(work, list(pictures), width))
-    _tell_ratio("invert", times, width)
+        with laps.lap("bare", items):
+            _bare(work, list(pictures), width)
+    laps.tell("invert", width)
 
 
 def _apply_ratio(
@@ -133,41 +137,77 @@ def _apply_ratio(
     vector, bundle = wheels(stores), bench.models.bundle(model)
     delta_w = _delta_w(stores, vector)
     code = bundle.generator.mapping.w_avg.expand(1, bundle.generator.num_ws, -1)
-    times: dict[str, list[float]] = {"bulk": [], "bare": []}
+    laps = Laps()
     for lap in range(rounds):
         strength = 1 + 1e-3 * lap  # another digest: no result is taken over
         use = {"vector": vector.id, "strength": strength}
         submit(stores, {"kind": "apply", "vectors": [use], "inversion_steps": 1}, inputs)
-        times["bulk"].append(_rate(bench))
+        work_off(bench, "cpu")  # its inputs are read
+        with laps.lap("bulk", items):
+            assert _done(bench) == items
         width = WIDTHS.measured["apply", "Drawing", model.digest]
         task = ApplyTask(code, combine([Use(delta_w, strength, vector.id)], code))
-        times["bare"].append(_bare_rate(Drawing(bundle), [task] * items, width))
-    _tell_ratio("apply", times, width)
+        with laps.lap("bare", items):
+            _bare(Drawing(bundle), [task] * items, width)
+    laps.tell("apply", width)
 
 
-def _rate(bench: Any) -> float:
-    """Items a second of the batch that waits, once its inputs were read."""
-    work_off(bench, "cpu")
-    began = time.perf_counter()
-    jobs = work_off(bench, "gpu")
-    return sum(job.result["succeeded"] for job in jobs) / (time.perf_counter() - began)
+class Laps:
+    """Laps of two ways in turn. rates: items a second; computing_s: processor time of this process and
+    of those below it, which decode."""
+
+    def __init__(self) -> None:
+        self.rates: dict[str, list[float]] = {"bulk": [], "bare": []}
+        self.computing_s: dict[str, list[float]] = {"bulk": [], "bare": []}
+
+    @contextlib.contextmanager
+    def lap(self, way: str, items: int) -> Iterator[None]:
+        began, computed_s = time.perf_counter(), _computing_s()
+        yield
+        self.rates[way].append(round(items / (time.perf_counter() - began), 3))
+        self.computing_s[way].append(round(_computing_s() - computed_s, 3))
+
+    def tell(self, kind: str, width: int) -> None:
+        ratios = [bulk / bare for bulk, bare in zip(*self.rates.values(), strict=True)]
+        computing = [bare / bulk for bulk, bare in zip(*self.computing_s.values(), strict=True)]
+        tell(
+            kind=kind,
+            width=width,
+            ratio=round(statistics.median(ratios), 3),
+            ratio_of_computing=round(statistics.median(computing), 3),
+            ratios=[round(each, 3) for each in ratios],
+            rates=self.rates,
+            computing_s=self.computing_s,
+        )
 
 
-def _bare_rate(work: Any, tasks: list[Any], width: int) -> float:
-    began = time.perf_counter()
+def _computing_s() -> float:
+    """Processor time so far of this process, and of its children: those that ended, and those that run."""
+    stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in _below(os.getpid())]
+    ticks = sum(int(stat[11]) + int(stat[12]) for stat in stats)
+    return sum(os.times()[:4]) + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _below(pid: int) -> list[int]:
+    """The processes that a process has started, and those that they have."""
+    lists = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    children = [int(child) for text in lists for child in text.split()]
+    return children + [pid for child in children for pid in _below(child)]
+
+
+def _done(bench: Any) -> int:
+    return sum(job.result["succeeded"] for job in work_off(bench, "gpu"))
+
+
+def _bare(work: Any, tasks: list[Any], width: int) -> None:
     done = [event for event in many(work, enumerate(tasks), width=width) if isinstance(event, Finished)]
-    return len(done) / (time.perf_counter() - began)
+    assert len(done) == len(tasks)
 
 
 def _delta_w(stores: Stores, vector: Any) -> Any:
     from safetensors.torch import load
 
     return load(stores.objects.get(vector.files["delta_w"]))["delta_w"]
-
-
-def _tell_ratio(kind: str, times: dict[str, list[float]], width: int) -> None:
-    ratios = [bulk / bare for bulk, bare in zip(times["bulk"], times["bare"], strict=True)]
-    tell(kind=kind, width=width, ratio=round(statistics.median(ratios), 3), ratios=ratios, **times)
 
 
 def workers(items: int = 512, rounds: int = 3) -> None:

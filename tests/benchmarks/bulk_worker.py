@@ -41,6 +41,9 @@ class Nothing:
     def digest_of(self, item: Mapping[str, Any], picture: Picture | None) -> str:
         return hashlib.sha256(item["id"].encode()).hexdigest()
 
+    def known(self, picture: Picture) -> None:
+        return None
+
     def run(self, pieces: Iterator[Piece]) -> Events:
         for piece in pieces:
             yield Made(piece.index, piece.digest, lambda: NOTHING)

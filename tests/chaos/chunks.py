@@ -26,6 +26,9 @@ class Sleeping:
     def digest_of(self, item: Mapping[str, Any], picture: Any) -> str:
         return hashlib.sha256(item["id"].encode()).hexdigest()
 
+    def known(self, picture: Any) -> None:
+        return None
+
     def run(self, pieces: Iterator[Piece]) -> Events:
         for piece in pieces:
             time.sleep(ITEM_S)

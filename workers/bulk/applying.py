@@ -1,8 +1,9 @@
 """apply, for a chunk's items: vectors at the batch's strengths, or at an item's own."""
 
-from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from gpu_ops.apply import Applied, Plan
@@ -16,7 +17,7 @@ from storage.plain import plain
 from storage.results import digest_of
 from storage.vector_specs import ApplySpec
 from workers.bulk.codes import Code, Codes
-from workers.bulk.operation import Event, Events, Files, Made, Stepped, fault_of, run_many
+from workers.bulk.operation import Events, Files, Made, Stepped, fault_of, run_many
 from workers.bulk.pieces import Piece
 from workers.recipes.apply import Chosen
 
@@ -24,6 +25,15 @@ VERSION = 1
 """Counted up whenever the same item, model and settings would give another result than before."""
 MOST = 64
 Shown = View | Applied
+
+
+@dataclass(frozen=True)
+class Columns:
+    """An item of which some strengths of the sweep are done: `shown`, by their places in it."""
+
+    piece: Piece
+    code: Code
+    shown: dict[int, Shown] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,29 +59,42 @@ class ApplyMany:
             }
         )
 
+    def known(self, picture: Picture) -> Code | None:
+        return self.codes.known(picture)
+
     def run(self, pieces: Iterator[Piece]) -> Events:
-        codes = yield from self.codes.find(pieces, serving=True)
-        shown: dict[int, dict[int, Shown]] = {piece.index: {} for piece, _ in codes}
-        by_index = {piece.index: (piece, code) for piece, code in codes}
+        """What is known is drawn while more is read, until something must be inverted."""
+        unknown: list[Piece] = []
+        yield from self._applied(self.codes.known_first(pieces, unknown))
+        if unknown:
+            codes = yield from self.codes.find(chain(unknown, pieces), serving=True)
+            yield from self._applied(codes)
+
+    def _applied(self, codes: Iterable[tuple[Piece, Code]]) -> Events:
+        begun: dict[int, Columns] = {}
         most = self.codes.attempt.tensor_batch(MOST)
-        for event in run_many(self._name, self.work, self._tasks(codes), most):
+        for event in run_many(self._name, self.work, self._tasks(codes, begun), most):
             match event:
                 case Stepped():
                     yield event
                 case (index, _), Exception() as error:
-                    if shown.pop(index, None) is not None:
+                    if begun.pop(index, None) is not None:
                         yield fault_of(index, error)
                 case (index, column), result:
-                    if index in shown:
-                        shown[index][column] = result
-                        yield from self._whole(*by_index[index], shown)
+                    if index in begun:
+                        begun[index].shown[column] = result
+                        if len(begun[index].shown) == len(self.spec.sweep):
+                            yield self._whole(begun.pop(index))
 
     @property
     def _name(self) -> tuple[str, ...]:
         return "apply", type(self.work).__name__, self.codes.model.digest
 
-    def _tasks(self, codes: list[tuple[Piece, Code]]) -> Iterator[tuple[tuple[int, int], ApplyTask]]:
+    def _tasks(
+        self, codes: Iterable[tuple[Piece, Code]], begun: dict[int, Columns]
+    ) -> Iterator[tuple[tuple[int, int], ApplyTask]]:
         for piece, code in codes:
+            begun[piece.index] = Columns(piece, code)
             strengths = self._strengths(piece.item)
             for column, factor in enumerate(self.spec.sweep):
                 uses = [
@@ -85,17 +108,13 @@ class ApplyMany:
         given = item.get("strengths", {})
         return {each.vector.id: given.get(each.vector.id, each.strength) for each in self.chosen}
 
-    def _whole(
-        self, piece: Piece, code: Code, shown: dict[int, dict[int, Shown]]
-    ) -> Generator[Event, None, None]:
-        """An item's result, once all its columns are there."""
-        columns = shown[piece.index]
-        if len(columns) == len(self.spec.sweep):
-            del shown[piece.index]
-            figures = {"strengths": self._strengths(piece.item), "sweep": list(self.spec.sweep)}
-            figures |= _inversion(code) | _told(columns)
-            encode = partial(self._encoded, columns)
-            yield Made(piece.index, piece.digest, encode, plain(figures), code.needs)
+    def _whole(self, done: Columns) -> Made:
+        """An item's result, now that all its columns are there."""
+        piece, code = done.piece, done.code
+        figures = {"strengths": self._strengths(piece.item), "sweep": list(self.spec.sweep)}
+        figures |= _inversion(code) | _told(done.shown)
+        encode = partial(self._encoded, done.shown)
+        return Made(piece.index, piece.digest, encode, plain(figures), code.needs)
 
     def _encoded(self, columns: Mapping[int, Shown]) -> Files:
         files = {}

@@ -21,7 +21,6 @@ from storage.batch_specs import BatchSpec, how_of, read_batch_spec
 from storage.errors import StorageUnavailable
 from storage.plain import plain
 from storage.results import Found, Results
-from storage.settings import Settings
 from storage.sources import Source
 from storage.version import code_version
 from workers.attempt import Attempt, Saved
@@ -118,7 +117,7 @@ def recipe_of(operation_of: OperationOf) -> Recipe[ChunkTask, Ledger]:
 
 
 def load_chunk(attempt: Attempt, operation_of: OperationOf) -> ChunkTask:
-    stores, tenant_id, settings = attempt.stores, attempt.job.tenant_id, Settings()
+    stores, tenant_id, settings = attempt.stores, attempt.job.tenant_id, attempt.models.settings
     batch = stores.batches.get(tenant_id, attempt.job.spec["batch"])
     chunk = stores.batches.chunk(batch.id, attempt.job.spec["chunk"])
     spec, items = read_batch_spec(batch.spec), read_items(batch, chunk, stores)
@@ -130,6 +129,7 @@ def load_chunk(attempt: Attempt, operation_of: OperationOf) -> ChunkTask:
         stores.sources.open(tenant_id, bucket_of(spec), field="inputs.bucket") if keyed else None,
         results,
         operation.digest_of,
+        operation.known,
         size_px,
         settings.max_picture_bytes,
         settings.max_picture_pixels,

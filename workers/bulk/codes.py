@@ -1,7 +1,7 @@
 """The codes of a chunk's items: of a sample drawn, of a picture known or looked for, many at once."""
 
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,7 @@ from storage.results import Results
 from workers.attempt import Attempt
 from workers.bulk.operation import Event, Files, Made, Stepped, fault_of, run_many
 from workers.bulk.pieces import Fault, Piece
-from workers.recipes.inversions import inversion_digest
+from workers.recipes.inversions import inversion_digest, saved_inversion
 
 MOST = 32
 W_PLUS = "w_plus.safetensors"
@@ -49,6 +49,27 @@ class Codes:
 
     def digest_of(self, picture: Picture) -> str:
         return inversion_digest(self.model, self.bundle, picture, self.steps, self.how)
+
+    def known(self, picture: Picture) -> Code | None:
+        """The code on the CPU, of a picture that was inverted before. Safe for threads."""
+        if not self.how.reuse:
+            return None
+        digest = self.digest_of(picture)
+        opened = self.results.open(digest)
+        if opened is not None and W_PLUS in opened[1]:
+            found, files = opened
+            return Code(load(files[W_PLUS])["w_plus"], found.figures, (digest,))
+        saved = saved_inversion(self.attempt, digest)
+        return None if saved is None or saved.weights is not None else Code(saved.w_plus, saved.facts)
+
+    def known_first(self, pieces: Iterator[Piece], unknown: list[Piece]) -> Iterator[tuple[Piece, Code]]:
+        """Pieces with their codes, up to the first that must be inverted: that one goes into `unknown`."""
+        for piece in pieces:
+            code = self._code(piece)
+            if code is None:
+                unknown.append(piece)
+                return
+            yield piece, code
 
     def find(
         self, pieces: Iterator[Piece], *, serving: bool
@@ -79,7 +100,7 @@ class Codes:
     ) -> Iterator[tuple[int, Picture]]:
         """Those that must be inverted; the others' codes go into `found`."""
         for piece in pieces:
-            code = self._known(piece)
+            code = self._code(piece)
             if code is not None:
                 found[piece.index] = piece, code
                 continue
@@ -87,22 +108,11 @@ class Codes:
             wanted[piece.index] = piece
             yield piece.index, piece.picture
 
-    def _known(self, piece: Piece) -> Code | None:
+    def _code(self, piece: Piece) -> Code | None:
         if piece.picture is None:
             return Code(seeded_code(self.bundle, piece.item["seed"], self.truncation_psi))
-        digest = self.digest_of(piece.picture)
-        if not self.how.reuse:
-            return None
-        data = self.results.read(digest, W_PLUS)
-        there = self.results.find(digest) if data is not None else None
-        if data is not None and there is not None:
-            return Code(load(data)["w_plus"].to(self.bundle.device), there.figures, (digest,))
-        stores, tenant_id = self.attempt.stores, self.attempt.job.tenant_id
-        saved = stores.library.inversion(tenant_id, digest)
-        if saved is None or "tuned" in saved.files:
-            return None
-        w_plus = load(stores.objects.get(saved.files["w_plus"]))["w_plus"]
-        return Code(w_plus.to(self.bundle.device), saved.facts)
+        code: Code | None = piece.known
+        return None if code is None else replace(code, w_plus=code.w_plus.to(self.bundle.device))
 
     @property
     def _work(self) -> InvertingWork:
@@ -153,6 +163,9 @@ class InvertMany:
     def digest_of(self, item: Mapping[str, Any], picture: Picture | None) -> str:  # noqa: ARG002
         assert picture is not None, "a sample is not inverted"
         return self.codes.digest_of(picture)
+
+    def known(self, picture: Picture) -> Code | None:
+        return self.codes.known(picture)
 
     def run(self, pieces: Iterator[Piece]) -> Generator[Event, None, None]:
         yield from self._known(pieces)

@@ -49,6 +49,9 @@ class EditMany:
             }
         )
 
+    def known(self, picture: Picture) -> Code | None:
+        return self.codes.known(picture)
+
     def run(self, pieces: Iterator[Piece]) -> Events:
         codes = yield from self.codes.find(pieces, serving=True)
         tasks: dict[int, tuple[Piece, Code, EditTask]] = {}

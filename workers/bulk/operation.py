@@ -50,6 +50,9 @@ class Operation(Protocol):
     def digest_of(self, item: Mapping[str, Any], picture: Picture | None) -> str:
         """What an item's result is found by. Called by several threads."""
 
+    def known(self, picture: Picture) -> Any:
+        """What of the work is done already; `run` finds it in the piece. Called by several threads."""
+
     def run(self, pieces: Iterator[Piece]) -> Events:
         """Do them, as many at once as suits; one Made or Fault for each. Takes a piece when it needs one."""
 

@@ -17,12 +17,16 @@ from storage.stores import Objects
 
 @dataclass(frozen=True)
 class Piece:
-    """An item to be done. picture uint8 [R, R, 3]; None for a sample."""
+    """An item to be done. picture uint8 [R, R, 3]; None for a sample.
+
+    known  what the operation's `known` has found of it
+    """
 
     index: int
     item: dict[str, Any]
     picture: Picture | None
     digest: str
+    known: Any = None
 
 
 @dataclass(frozen=True)
@@ -44,12 +48,13 @@ class Fault:
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads items; safe for threads. `digest_of(item, picture)` is what an item's result is found by."""
+    """Reads items; safe for threads. digest_of, known: as an Operation has them."""
 
     objects: Objects
     source: Source | None
     results: Results
     digest_of: Callable[[dict[str, Any], Picture | None], str]
+    known: Callable[[Picture], Any]
     size_px: int
     max_bytes: int
     max_pixels: int
@@ -68,7 +73,9 @@ class Reader:
             return Fault(index, error)
         digest = self.digest_of(item, picture)
         found = self.results.find(digest) if self.reuse else None
-        return Piece(index, item, picture, digest) if found is None else There(index, digest, found)
+        if found is not None:
+            return There(index, digest, found)
+        return Piece(index, item, picture, digest, None if picture is None else self.known(picture))
 
     def _picture(self, item: dict[str, Any]) -> Picture:
         square = to_square(decode_picture(self._bytes(item), self.max_pixels), self.size_px)

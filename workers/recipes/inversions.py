@@ -82,7 +82,7 @@ def search_for(
 ) -> Search:
     """Raises IncompleteModelError where an encoder is asked for that the model lacks."""
     digest = inversion_digest(model, bundle, picture, steps, how)
-    return Search(picture, steps, how, digest, _saved(attempt, digest) if how.reuse else None)
+    return Search(picture, steps, how, digest, saved_inversion(attempt, digest) if how.reuse else None)
 
 
 def inversion_digest(model: Model, bundle: Bundle, picture: Picture, steps: int, how: Inverting) -> str:
@@ -98,7 +98,8 @@ def inversion_digest(model: Model, bundle: Bundle, picture: Picture, steps: int,
     return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
 
 
-def _saved(attempt: Attempt, digest: str) -> Inverted | None:
+def saved_inversion(attempt: Attempt, digest: str) -> Inverted | None:
+    """None too where its files are gone or damaged."""
     found = attempt.stores.library.inversion(attempt.job.tenant_id, digest)
     if found is None:
         return None
