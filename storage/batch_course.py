@@ -85,7 +85,8 @@ def _verdict(batch: Batch, tally: Tally) -> BatchStatus:
 def outcome(chunk: Chunk, job: Job, now: Any) -> dict[str, Any]:
     """What a chunk's row keeps of its ended job. One that failed whole counts each of its items as failed."""
     if job.status is Status.SUCCEEDED:
-        return {"ended_at": now, **{name: job.result[name] for name in OUTCOME}}
+        wrote = job.result.get("results_bytes", 0)  # a worker of before tells of none
+        return {"ended_at": now, "results_bytes": wrote, **{name: job.result[name] for name in OUTCOME}}
     if job.status is Status.CANCELED:
         return {"ended_at": now, "canceled": chunk.items}
     code = (job.error or {}).get("code", "internal_error")

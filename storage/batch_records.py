@@ -71,6 +71,7 @@ class Chunk:
     job_id    None until its turn comes
     errors    how many of its items failed, by error code
     device_s  how long its operation held the worker's device, of the seconds that it took
+    results_bytes  of the results that it wrote
     """
 
     batch_id: str
@@ -88,6 +89,7 @@ class Chunk:
     device_s: float = 0.0
     seconds: float = 0.0
     errors: dict[str, int] = field(default_factory=dict)
+    results_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,9 @@ CHUNKS = Table(
     ),
     *(Column(name, Double, nullable=False, server_default=text("0")) for name in ("device_s", "seconds")),
     Column("errors", PLAIN),
+    Column("results_bytes", BigInteger, nullable=False, server_default=text("0")),  # since 0008
     CheckConstraint("items > 0 AND start_byte >= 0 AND byte_size > 0", name="sizes"),
     CheckConstraint("ended_at IS NULL OR succeeded + failed + canceled = items", name="ended_counts_all"),
     partial_index("ix_chunks_open", "batch_id", "number", where="ended_at IS NULL"),
+    partial_index("ix_chunks_results_bytes", "batch_id", "results_bytes", where="results_bytes > 0"),
 )

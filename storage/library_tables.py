@@ -3,6 +3,7 @@ storage/tables.py says.
 """
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     Column,
     Double,
@@ -12,6 +13,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
 from storage.tables import METADATA, PLAIN
@@ -30,8 +32,10 @@ VECTORS = Table(
     Column("search", Text, nullable=False),  # what a list is searched by: name, editing type and tags
     Column("job_id", String(32)),  # no foreign key: a vector stays when its job is purged
     Column("created_at", Double, nullable=False),
+    Column("files_bytes", BigInteger, nullable=False, server_default=text("0")),  # since 0008
     CheckConstraint("name <> ''", name="named"),
     Index("ix_vectors_tenant_id_created_at_id", "tenant_id", "created_at", "id"),
+    Index("ix_vectors_tenant_id_files_bytes", "tenant_id", "files_bytes"),
 )
 
 INVERSIONS = Table(

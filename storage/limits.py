@@ -1,8 +1,8 @@
 """How much a tenant may do: SQLite and PostgreSQL. The settings say what holds for all, rows what for one.
 
 Bytes are summed from what records say when they are asked for, so they never drift from what is there:
-pictures, files, and outputs of jobs. Results of batches are found by digest and have no rows: those are not
-counted.
+pictures, files, outputs of jobs, vectors that were sent, and results of batches. These are found by digest
+and have no rows: each counts with the chunk that wrote it, as long as its batch's lists are kept.
 """
 
 from collections.abc import Mapping
@@ -12,8 +12,10 @@ from sqlalchemy import ColumnElement, Connection, Select, String, and_, bindpara
 from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.access_tables import TENANT_LIMITS
+from storage.batch_tables import BATCHES, CHUNKS
 from storage.database import Database
 from storage.file_tables import FILES
+from storage.library_tables import VECTORS
 from storage.limit_records import NO_LIMITS, Held, Limit
 from storage.records import GPU_QUEUE
 from storage.rows import QUEUED, RUNNING
@@ -60,14 +62,21 @@ class SqlLimits:
                 (IMAGES, IMAGES.c.byte_size, IMAGES.c.byte_size >= 0),
                 (FILES, FILES.c.byte_size, FILES.c.byte_size >= 0),
                 (JOBS, JOBS.c.outputs_bytes, JOBS.c.outputs_bytes > 0),
+                (VECTORS, VECTORS.c.files_bytes, VECTORS.c.files_bytes > 0),
             )
+        )
+        results = (
+            select(func.coalesce(func.sum(CHUNKS.c.results_bytes), 0))
+            .join_from(BATCHES, CHUNKS, CHUNKS.c.batch_id == BATCHES.c.id)
+            .where(BATCHES.c.tenant_id == tenant_id, BATCHES.c.outputs_expired_at.is_(None))
+            .where(CHUNKS.c.results_bytes > 0)
         )
         counts = (
             select(func.count()).select_from(JOBS).where(mine, QUEUED),
             select(func.count()).select_from(JOBS).where(mine, RUNNING, JOBS.c.queue == GPU_QUEUE),
             select(func.coalesce(func.sum(USAGE.c.gpu_s), 0.0)).where(day),
         )
-        each = [query.scalar_subquery() for query in (*counts, *stored)]
+        each = [query.scalar_subquery() for query in (*counts, *stored, results)]
         with self._database.read() as connection:
             waiting, running, gpu_s, *sizes = connection.execute(select(*each)).one()
         return Held(waiting, running, float(gpu_s), sum(int(size) for size in sizes))

@@ -41,7 +41,7 @@ class MemoryBatches:
             self._changed,
             self._is_paused,
         )
-        jobs.open_batch_naming = self._open_one_naming
+        jobs.open_batch_naming, jobs.results_bytes = self._open_one_naming, self._results_bytes
         keep = jobs.keep
 
         def keep_chunks(job: Job, kept: Kept) -> None:
@@ -264,6 +264,10 @@ class MemoryBatches:
         if course.finish:
             self._queue(batch, FINISH, CPU_QUEUE, {"batch": batch.id})
         return batch
+
+    def _results_bytes(self, tenant_id: str) -> int:
+        kept = [b.id for b in self.rows.values() if b.tenant_id == tenant_id and b.outputs_expired_at is None]
+        return sum(chunk.results_bytes for name in kept for chunk in self._of(name).values())
 
     def _queue_chunks(self, batch: Batch, count: int) -> None:
         if count <= 0 or batch.status is not BatchStatus.RUNNING or batch.paused or batch.cancel_requested:

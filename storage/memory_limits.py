@@ -7,6 +7,7 @@ from storage.memory import MemoryLibrary
 from storage.memory_jobs import MemoryJobs
 from storage.records import GPU_QUEUE, Status
 from storage.usage import DAY_S
+from storage.vectors import own_bytes
 
 
 class MemoryLimits:
@@ -38,6 +39,9 @@ class MemoryLimits:
             sizes = [ref.byte_size for job in jobs for ref in job.outputs.values()]
             for records in (self._library.images.values(), self._library.files.values()):
                 sizes += [each.object.byte_size for each in records if each.tenant_id == tenant_id]
+            vectors = self._library.vectors.values()
+            sizes += [own_bytes(vector) for vector in vectors if vector.tenant_id == tenant_id]
+            sizes.append(self._jobs.results_bytes(tenant_id))
             waiting = sum(job.status is Status.QUEUED for job in jobs)
             return Held(waiting, len(running), self._gpu_s(tenant_id), sum(sizes))
 

@@ -61,6 +61,7 @@ class MemoryQueues:
         self.batch_paused: Callable[[str], bool] = lambda _batch_id: False
         self.open_batch_naming: Callable[[str, str | None], str | None] = lambda _thing, _tenant: None
         self.full_tenants: Callable[[str], frozenset[str]] = lambda _queue: frozenset()  # limits put theirs
+        self.results_bytes: Callable[[str], int] = lambda _tenant_id: 0  # and batches theirs
         self._ageing_s = ageing_s
         self._turns: dict[tuple[str, str], int] = {}  # the number of the claim that served a tenant last
         self._paused: set[str] = set()

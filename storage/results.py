@@ -39,9 +39,9 @@ class Results:
     def key(self, digest: str) -> str:
         return result_key(self._tenant_id, digest)
 
-    def put(self, digest: str, files: Mapping[str, bytes], about: Mapping[str, Any]) -> None:
-        """about: JSON values, `figures` among them."""
-        self._objects.put(self.key(digest), packed(files, about), MEDIA_TYPE)
+    def put(self, digest: str, files: Mapping[str, bytes], about: Mapping[str, Any]) -> int:
+        """Its bytes. about: JSON values, `figures` among them."""
+        return self._objects.put(self.key(digest), packed(files, about), MEDIA_TYPE).byte_size
 
     def find(self, digest: str) -> Found | None:
         """None too for one that is damaged: it is made anew then."""

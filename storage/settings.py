@@ -116,7 +116,7 @@ class Settings(BaseSettings):
     )
     limit_bytes_stored: NonNegativeInt = Field(
         default_factory=_with_keys(100 << 30),
-        description="Bytes of one tenant's pictures, files and outputs. "
+        description="Bytes of one tenant's pictures, files, vectors, outputs and results. "
         "Default: 100 GiB where keys are required, else 0.",
     )
     limit_batch_items: NonNegativeInt = Field(

@@ -12,6 +12,7 @@ from storage.errors import Forbidden, VectorInUse, VectorNotFound
 from storage.library_records import Inversion, Vector
 from storage.library_tables import INVERSION_OBJECTS, INVERSIONS, VECTOR_OBJECTS, VECTORS
 from storage.marks import unmark
+from storage.objects import job_of_key
 from storage.plain import plain, refs_from_dict, refs_to_dict
 from storage.records import SYSTEM_TENANT, ObjectRef, Page
 from storage.rows import open_job_naming
@@ -121,6 +122,11 @@ def searched(name: str, editing_type: str, tags: Iterable[str]) -> str:
     return "\n".join((name, editing_type, *tags)).casefold()
 
 
+def own_bytes(vector: Vector) -> int:
+    """Of its files that are no outputs of a job, which count as those."""
+    return sum(ref.byte_size for ref in vector.files.values() if job_of_key(ref.key) is None)
+
+
 def write_vector(connection: Connection, into: Any, now: ColumnElement[float], vector: Vector) -> Vector:
     """As put_vector, in the transaction of a caller who unmarked its objects. `into`: the dialect's."""
     row = {
@@ -130,6 +136,7 @@ def write_vector(connection: Connection, into: Any, now: ColumnElement[float], v
         "tags": list(vector.tags), "q_edit": list(vector.q_edit), "files": refs_to_dict(vector.files),
         "facts": plain(vector.facts), "report": plain(vector.report), "job_id": vector.job_id,
         "search": searched(vector.name, vector.editing_type, vector.tags), "created_at": now,
+        "files_bytes": own_bytes(vector),
     }  # fmt: skip
     statement = into(VECTORS).values(row)
     statement = statement.on_conflict_do_update(

@@ -154,30 +154,41 @@ def _apply_ratio(
 
 class Laps:
     """Laps of two ways in turn. rates: items a second; computing_s: processor time of this process and
-    of those below it, which decode."""
+    of those below it, which decode; coreless_s: how long the loop's thread could go on and had no core,
+    because of others on the machine, or of its own helpers."""
 
     def __init__(self) -> None:
         self.rates: dict[str, list[float]] = {"bulk": [], "bare": []}
         self.computing_s: dict[str, list[float]] = {"bulk": [], "bare": []}
+        self.coreless_s: dict[str, list[float]] = {"bulk": [], "bare": []}
+        self._alone: dict[str, list[float]] = {"bulk": [], "bare": []}
 
     @contextlib.contextmanager
     def lap(self, way: str, items: int) -> Iterator[None]:
-        began, computed_s = time.perf_counter(), _computing_s()
+        began, computed_s, coreless_s = time.perf_counter(), _computing_s(), _coreless_s()
         yield
-        self.rates[way].append(round(items / (time.perf_counter() - began), 3))
+        took_s, coreless_s = time.perf_counter() - began, _coreless_s() - coreless_s
+        self.rates[way].append(round(items / took_s, 3))
+        self.coreless_s[way].append(round(coreless_s, 3))
+        self._alone[way].append(items / (took_s - coreless_s))
         self.computing_s[way].append(round(_computing_s() - computed_s, 3))
 
     def tell(self, kind: str, width: int) -> None:
-        ratios = [bulk / bare for bulk, bare in zip(*self.rates.values(), strict=True)]
+        ratios, alone = (
+            [bulk / bare for bulk, bare in zip(*rates.values(), strict=True)]
+            for rates in (self.rates, self._alone)
+        )
         computing = [bare / bulk for bulk, bare in zip(*self.computing_s.values(), strict=True)]
         tell(
             kind=kind,
             width=width,
             ratio=round(statistics.median(ratios), 3),
+            ratio_with_a_core_at_all_times=round(statistics.median(alone), 3),
             ratio_of_computing=round(statistics.median(computing), 3),
             ratios=[round(each, 3) for each in ratios],
             rates=self.rates,
             computing_s=self.computing_s,
+            coreless_s=self.coreless_s,
         )
 
 
@@ -186,6 +197,10 @@ def _computing_s() -> float:
     stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in _below(os.getpid())]
     ticks = sum(int(stat[11]) + int(stat[12]) for stat in stats)
     return sum(os.times()[:4]) + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _coreless_s() -> float:
+    return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
 
 
 def _below(pid: int) -> list[int]:

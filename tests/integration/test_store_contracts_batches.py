@@ -76,6 +76,21 @@ def test_a_few_chunks_are_queued_and_each_claim_brings_the_next_one_in(records: 
     assert records.batches.chunk(batch.id, 0).job_id == first.job.id
 
 
+def test_what_its_chunks_wrote_counts_for_its_tenant_until_its_lists_expire(records: Records) -> None:
+    batch = begun(records, 2)
+    sizes = []
+    for outcome in (GOOD | {"results_bytes": 5_000_000_000}, GOOD):  # the second one's worker is of before
+        do_chunk(records, outcome)
+        sizes.append(records.limits.held("local").bytes_stored)
+    wrote, lists = 5_000_000_000, ITEMS.byte_size + LEDGER.byte_size
+    assert sizes == [wrote + lists, wrote + lists + LEDGER.byte_size]
+    assert records.batches.chunk(batch.id, 0).results_bytes == wrote
+    assert records.limits.held("somebody").bytes_stored == 0
+    finish(records)
+    records.retention.expire_batches(kept_s=0)
+    assert records.limits.held("local").bytes_stored < wrote
+
+
 def test_the_last_chunk_brings_the_finish_and_the_finish_ends_the_batch(records: Records) -> None:
     batch = begun(records, 2)
     do_chunk(records)

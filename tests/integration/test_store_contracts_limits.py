@@ -4,6 +4,7 @@ import threading
 
 import pytest
 from store_records import Records, sql_records
+from test_store_contracts_vectors import vector
 
 from storage.access import Limits, Rates
 from storage.database import Database
@@ -12,7 +13,7 @@ from storage.jobs import SqlJobs
 from storage.limit_records import NO_LIMITS, Limit
 from storage.limits import SqlLimits
 from storage.memory_jobs import MemoryJobs
-from storage.objects import file_key
+from storage.objects import file_key, output_key
 from storage.rates import MemoryRates, RedisRates
 from storage.records import CPU_QUEUE, ObjectRef, new_id
 from storage.stores import Jobs
@@ -59,6 +60,16 @@ def test_what_a_tenant_holds_is_counted(records: Records) -> None:
     records.retention.expire_outputs(kept_s=0)
     assert limits.held("acme").bytes_stored == 1000
     assert limits.held("nobody").bytes_stored == 0
+
+
+def test_a_vector_that_was_sent_counts_and_one_that_a_job_left_counts_with_the_job(records: Records) -> None:
+    sent = records.library.put_vector(vector("acme"))
+    left = ObjectRef(output_key("acme", new_id(), 1, "delta_w.safetensors"), "c" * 64, 7, "a/b")
+    records.library.put_vector(vector("acme", files={"delta_w": left}))
+    records.library.put_vector(vector("globex"))
+    assert records.limits.held("acme").bytes_stored == sent.files["delta_w"].byte_size
+    records.library.delete_vector("acme", sent.id)
+    assert records.limits.held("acme").bytes_stored == 0
 
 
 def test_a_tenant_with_as_many_running_as_it_may_waits_and_the_others_go_on(

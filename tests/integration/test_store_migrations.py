@@ -142,6 +142,21 @@ def test_sizes_of_outputs_that_were_there_are_summed(empty_url: str) -> None:
     assert [tuple(row) for row in rows] == [("none", 0), ("one", 5_000_000_003), ("queued", 0)]
 
 
+def test_sizes_of_vectors_that_were_sent_are_summed(empty_url: str) -> None:
+    migrate(empty_url, "0007")
+    database = Database(empty_url)
+    files = '{"a": {"key": "t/vectors/k", "byte_size": 3}, "b": {"key": "t/jobs/j/1/o", "byte_size": 5}}'
+    columns = "id, tenant_id, model, model_digest, generator_sha256, name, editing_type, tags, q_edit, files"
+    values = "'v', 't', 'cars', 'd', 'g', 'name', 'type', '[]', '[]', :files, '{}', '{}', '', 0"
+    added = f"INSERT INTO vectors ({columns}, facts, report, search, created_at) VALUES ({values})"
+    with database.write() as connection:
+        connection.execute(text(added), {"files": files})
+    migrate(empty_url)
+    with database.read() as connection:
+        assert connection.execute(text("SELECT files_bytes FROM vectors")).scalar_one() == 3
+    database.close()
+
+
 def test_all_the_way_back_and_forward_again_keeps_jobs_events_images_and_models(empty_url: str) -> None:
     migrate(empty_url)
     database = Database(empty_url)

@@ -46,6 +46,7 @@ class Ledger:
     items: list[dict[str, Any]]
     lines: dict[int, dict[str, Any]] = field(default_factory=dict)
     reused: int = 0
+    results_bytes: int = 0
     device_s: float = 0.0
 
     @property
@@ -58,6 +59,12 @@ class Ledger:
         told = {"result": digest, "files": list(found.files), "figures": found.figures, "reused": reused}
         self._tell(index, "succeeded", told | ({"needs": list(needs)} if needs else {}))
         self.reused += reused
+
+    def kept(self, made: Made, files: tuple[str, ...], byte_size: int) -> None:
+        """Of a result that was written; one that only serves another item counts too."""
+        self.results_bytes += byte_size
+        if made.index is not None:
+            self.succeeded(made.index, made.digest, Found(files, dict(made.figures)), needs=made.needs)
 
     def failed(self, fault: Fault) -> None:
         self._tell(fault.index, "failed", {"error": fault.error.as_dict()})
@@ -89,6 +96,7 @@ class Ledger:
             "failed": failed,
             "canceled": len(self.items) - self.done,
             "reused": self.reused,
+            "results_bytes": self.results_bytes,
             "device_s": round(self.device_s, 4),
             "errors": errors,
             "newest": self._newest(),
@@ -201,13 +209,10 @@ def _written(task: ChunkTask, ledger: Ledger, made: Made) -> Callable[[], None]:
     files = made.encode()
     seed = None if made.index is None else task.items[made.index].get("seed")
     about = {**task.about, "seed": seed, "figures": dict(made.figures)}
-    task.results.put(made.digest, files, about)
-    if made.index is None:
-        return lambda: None
-    index = made.index
-    _sent(task, index, files)
-    found = Found(tuple(sorted(files)), dict(made.figures))
-    return lambda: ledger.succeeded(index, made.digest, found, needs=made.needs)
+    byte_size = task.results.put(made.digest, files, about)
+    if made.index is not None:
+        _sent(task, made.index, files)
+    return partial(ledger.kept, made, tuple(sorted(files)), byte_size)
 
 
 def _copied(task: ChunkTask, there: There) -> Callable[[], None]:

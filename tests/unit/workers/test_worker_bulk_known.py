@@ -16,7 +16,7 @@ from storage.results import Results
 from storage.specs import ApplySpec
 from workers.attempt import Attempt
 from workers.bench import recipe_for
-from workers.bulk.operation import Made
+from workers.bulk.operation import WIDTHS, Made
 from workers.bulk.operations import operation_of
 from workers.bulk.pieces import Piece
 from workers.models import Models
@@ -51,6 +51,18 @@ def test_known_and_unknown_pictures_in_one_chunk_come_out_as_by_themselves(plant
         assert np.abs(its - levels(file or b"")).max() <= 1
 
 
+def test_a_chunk_says_how_many_bytes_its_results_have_those_that_serve_too(plant: Trial) -> None:
+    inputs = manifest(plant, {"image": send_picture(plant, 1)})
+    batch = do(plant, apply(put_vector(plant, size=1.0)), inputs)
+    again = do(plant, batch.spec["spec"], inputs)
+    (line,) = lines_of(plant, batch, "results")
+    results = Results(plant.stores.objects, "local")
+    made = [line["result"], *line["needs"]]
+    byte_size = sum(len(plant.stores.objects.get_range(results.key(digest))) for digest in made)
+    assert plant.stores.batches.chunk(batch.id, 0).results_bytes == byte_size
+    assert plant.stores.batches.chunk(again.id, 0).results_bytes == 0, "it took them over"
+
+
 def test_a_saved_inversion_whose_file_is_gone_is_made_again(plant: Trial) -> None:
     image, vector = send_picture(plant, 1), put_vector(plant, size=1.0)
     saved = work(plant, "invert", image=image, steps=2)
@@ -60,7 +72,9 @@ def test_a_saved_inversion_whose_file_is_gone_is_made_again(plant: Trial) -> Non
     assert (line["status"], line["figures"]["inversion"]["steps"]) == ("succeeded", 2)
 
 
-def test_what_is_known_is_drawn_before_the_last_item_was_read(plant: Trial) -> None:
+def test_what_is_known_is_drawn_before_the_last_item_was_read(
+    plant: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
     images = [send_picture(plant, seed) for seed in range(12)]
     inputs = manifest(plant, *({"image": image} for image in images))
     do(plant, INVERT, inputs)
@@ -72,7 +86,8 @@ def test_what_is_known_is_drawn_before_the_last_item_was_read(plant: Trial) -> N
     attempt = Attempt(claim, plant.stores, Models(plant.stores.objects, plant.settings))
     spec = read_batch_spec(batch.spec)
     assert isinstance(spec.wanted, ApplySpec)
-    operation, size_px, _ = operation_of(attempt, spec, Results(plant.stores.objects, "local"))
+    operation, size_px, digest = operation_of(attempt, spec, Results(plant.stores.objects, "local"))
+    monkeypatch.setitem(WIDTHS.measured, ("apply", "Drawing", digest), 2)
     read: list[int] = []
 
     def pieces() -> Iterator[Piece]:
