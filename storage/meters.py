@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
+_first = threading.Lock()
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the library's own name, so that an operator may choose the folder
 OPERATIONS = {
     "database": ("read", "write"),
@@ -59,6 +61,12 @@ class Meters:
 
 @functools.cache
 def meters() -> Meters:
+    with _first:  # a process's first requests come together, and the library takes no name twice
+        return _begun()
+
+
+@functools.cache
+def _begun() -> Meters:
     """Those that are few say 0 from the beginning: a rise from nothing would be seen by no alert."""
     made = _made()
     for part, operations in OPERATIONS.items():

@@ -7,21 +7,24 @@ lie there before the worker starts; the time is from the first task's end to the
 """
 
 import argparse
+import json
 import os
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import redis
 import servers
 
 from api.app import create_app
-from benchmarks.measuring import Figure, of_runs
+from benchmarks.asking import asked
+from benchmarks.measuring import Figure, of_runs, percentile
 from storage.library_records import Model, Part
 from storage.migrate import migrate
 from storage.records import GPU_QUEUE, LOCAL_TENANT, SYSTEM_TENANT, ObjectRef, Status, new_id
@@ -91,6 +94,49 @@ def no_ops(stores: Stores, settings: Settings, count: int, rounds: int) -> list[
     return [Figure(f"{count} jobs that do nothing, over bare Celery", *each, (min(jobs), max(jobs)))]
 
 
+@contextmanager
+def api() -> Iterator[str]:
+    """The API as the Procfile starts it, beside PostgreSQL and Valkey; no worker."""
+    port = servers.free_port()
+    command = (sys.executable, "-m", "gunicorn", "-c", "python:api.gunicorn_conf", "api.wsgi:app")
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, env={**os.environ, "PORT": str(port)}, **quiet)
+    try:
+        until = time.monotonic() + 60
+        while True:
+            with suppress(OSError):
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            assert process.poll() is None, "the API ended"
+            assert time.monotonic() < until, "the API did not start in time"
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def submits(stores: Stores, settings: Settings, seconds: float) -> list[Figure]:
+    """A hundred a second, with jobs of next to nothing; each that was accepted is a row and a ring."""
+    before = stores.jobs.eligible(GPU_QUEUE)
+    rung = Doorbell(settings.redis_url).waiting(GPU_QUEUE)
+    body = json.dumps({"kind": "sample", "model": "cars"}).encode()
+    with api() as address:
+        asked(address, "POST", "/v1/jobs", seconds=1, body=body, per_s=20, status=202)  # warm
+        rate, times = asked(
+            address, "POST", "/v1/jobs", seconds=seconds, body=body, per_s=100, clients=16, status=202
+        )
+    lost = before + 20 + len(times) - stores.jobs.eligible(GPU_QUEUE)
+    unrung = (rung or 0) + 20 + len(times) - (Doorbell(settings.redis_url).waiting(GPU_QUEUE) or 0)
+    return [
+        Figure("submits at 100 a second: rate reached", rate, "per second"),
+        Figure("submits at 100 a second: p50", percentile(times, 0.5) * 1000, "ms"),
+        Figure("submits at 100 a second: p95", percentile(times, 0.95) * 1000, "ms"),
+        Figure(f"submits lost, of {len(times)}", lost, "jobs"),
+        Figure(f"submits whose ring was lost, of {len(times)}", unrung, "rings"),
+    ]
+
+
 def median_ms(call: Callable[[], object], times: int) -> float:
     taken = []
     for _ in range(times):
@@ -130,6 +176,7 @@ def measured(*, short: bool, count: int | None = None) -> list[Figure]:
     count = count or (200 if short else 10_000)
     with place() as (stores, settings), redis.Redis.from_url(settings.redis_url):
         figures = no_ops(stores, settings, count, 1 if short else 3)
+        figures += submits(stores, settings, 5 if short else 60)
         return figures + long_queue(stores, settings, count)
 
 
@@ -139,7 +186,7 @@ def main() -> None:
     parser.add_argument("--count", type=int)
     asked = parser.parse_args()
     for figure in measured(short=asked.short, count=asked.count):
-        print(f"{figure.name}: {figure.value:.4g} {figure.unit}, {figure.baseline:.4g}, {figure.ratio:.3g}")
+        print(figure.name, figure.value, figure.unit, figure.baseline, figure.ratio)
 
 
 if __name__ == "__main__":

@@ -5,19 +5,16 @@
 The service is started as `editq up` starts it, in an empty folder, with nothing but its defaults.
 """
 
-import http.client as http_client
 import io
 import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import torch
@@ -25,6 +22,7 @@ from PIL import Image
 from servers import free_port
 
 import gpu_ops
+from benchmarks.asking import asked
 from benchmarks.measuring import Figure, of_runs, percentile
 from editq.client import Client
 from editq.folder import DataFolder
@@ -129,44 +127,16 @@ def bare_apply(bundle: Bundle, seed: int) -> bytes:
     return encode_png(to_uint8(drawn)[0])
 
 
-def reads(client: Client, seconds: float, clients: int = 4) -> list[Figure]:
+def reads(client: Client, seconds: float) -> list[Figure]:
     """Reads of an ended job's state: as many as four clients can make, and at 200 a second."""
-    job = done(client, kind="sample", model="cars", count=1)["id"]
-    rate, _ = _load(client.address, job, seconds, clients, pause_s=0.0)
-    at_200, times = _load(client.address, job, seconds, clients, pause_s=clients / 200)
+    path = f"/v1/jobs/{done(client, kind='sample', model='cars', count=1)['id']}"
+    rate, _ = asked(client.address, "GET", path, seconds=seconds)
+    at_200, times = asked(client.address, "GET", path, seconds=seconds, per_s=200)
     return [
         Figure("status reads, four clients", rate, "per second"),
         Figure("status reads at 200 a second: rate reached", at_200, "per second"),
         Figure("status reads at 200 a second: p95", percentile(times, 0.95) * 1000, "ms"),
     ]
-
-
-def _load(address: str, job: str, seconds: float, clients: int, pause_s: float) -> tuple[float, list[float]]:
-    times: list[float] = []
-    until = time.perf_counter() + seconds
-
-    def read() -> None:
-        """With the standard library: what takes longer to ask than to answer would be measured instead."""
-        http = http_client.HTTPConnection(urlsplit(address).netloc)
-        due = time.perf_counter()
-        while due < until:
-            time.sleep(max(0.0, due - time.perf_counter()))
-            began = time.perf_counter()
-            http.request("GET", f"/v1/jobs/{job}")
-            answer = http.getresponse()
-            answer.read()
-            assert answer.status == 200
-            times.append(time.perf_counter() - began)
-            due = due + pause_s if pause_s else time.perf_counter()
-        http.close()
-
-    threads = [threading.Thread(target=read) for _ in range(clients)]
-    began = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return len(times) / (time.perf_counter() - began), times
 
 
 def measured(*, short: bool) -> list[Figure]:

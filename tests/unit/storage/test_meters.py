@@ -1,5 +1,7 @@
 """What is counted: once committed, not before; and what is read of rows and of devices at a scrape."""
 
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -129,3 +131,20 @@ def test_gpus_are_told_by_number() -> None:
 def test_without_a_gpu_there_is_nothing_to_tell() -> None:
     assert list(devices()) == []
     tell_memory()
+
+
+def test_the_first_requests_of_a_process_may_come_together() -> None:
+    code = """
+import sys, threading
+from storage.meters import meters
+sys.setswitchinterval(1e-6)
+together, found = threading.Barrier(16), []
+def first():
+    together.wait()
+    found.append(meters())
+threads = [threading.Thread(target=first) for _ in range(16)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert len(found) == 16 and len(set(map(id, found))) == 1, found
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
