@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Row, String, and_, bindparam, delete, func, select
 
 from storage.cursors import decode_cursor, page_of
 from storage.database import before
@@ -17,6 +17,11 @@ from storage.records import SYSTEM_TENANT, Image, ObjectRef, Page
 from storage.rows import open_job_naming, open_job_pasting_into
 from storage.tables import IMAGES, MODELS
 from storage.vectors import SqlVectors
+
+_MODELS_NAMED = select(MODELS).where(  # made once
+    MODELS.c.tenant_id.in_((bindparam("of_tenant", type_=String), SYSTEM_TENANT)),
+    MODELS.c.name == bindparam("of_name", type_=String),
+)
 
 
 class SqlLibrary(SqlVectors, SqlFiles):
@@ -72,7 +77,9 @@ class SqlLibrary(SqlVectors, SqlFiles):
             return write_model(connection, self._insert, self._database.now, model)
 
     def get_model(self, tenant_id: str, name: str) -> Model:
-        found = [model for model in self.list_models(tenant_id) if model.name == name]
+        with self._database.read() as connection:
+            rows = connection.execute(_MODELS_NAMED, {"of_tenant": tenant_id, "of_name": name})
+            found = visible_models(tenant_id, (_model(row) for row in rows))
         if not found:
             raise ModelNotFound(f"There is no model named {name!r}.", field="model")
         return found[0]
