@@ -79,6 +79,10 @@ class Models:
         device = self.settings.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
+        if device.startswith("cuda"):
+            # the same bytes each time: sums in a fixed order, where the device has such a form of an operator
+            torch.use_deterministic_algorithms(True, warn_only=True)
+            torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         return device
 
     def forgive(self, fault: EditqError) -> None:

@@ -143,6 +143,7 @@ class Making:
             run,
             *how,
             *self.domain.options,
+            *(() if device == "cpu" else self.domain.gpu_options),
             "--resume",
         )
         shutil.copy(run / self.domain.files["generator"], self.file("generator"))

@@ -27,6 +27,7 @@ class Domain:
     edit_factor     of the perceptual backbone, as is invert_factor: fitted by gpu_ops.training.edits
     roles           the networks of its model
     options         further ones of the generator's training
+    gpu_options     and of that on a GPU, which serves larger batches
     """
 
     name: str
@@ -42,6 +43,7 @@ class Domain:
     invert_factor: float = 0.0005
     roles: tuple[str, ...] = ROLES
     options: tuple[str, ...] = ()
+    gpu_options: tuple[str, ...] = ()
     training_pictures: int = 50_000
     annotated_steps: int = 1_000
     batch: int = (
@@ -125,5 +127,6 @@ DOMAINS = {
         per_identity=10,
         roles=(*ROLES, "identity", "smile"),
         options=("--no-noise", "--lr", "0.0015", "--discriminator-lr", "0.003"),
+        gpu_options=("--batch", "64", "--lr", "0.002", "--gamma", "0.03"),
     ),
 }
