@@ -27,16 +27,18 @@ def explanation(job: Job) -> Explanation:
 
 def _facts(job: Job) -> Facts:
     jobs, board = stores().jobs, stores().progress
-    workers = worker_list(stores(), job.tenant_id)
+    workers, waits = worker_list(stores(), job.tenant_id), job.status is Status.QUEUED
     return Facts(
         now=time.time(),
         ageing_s=service().settings.ageing_s,
         events=jobs.events(job.tenant_id, job.id),
         queue=_queue(job.queue),
-        ahead=jobs.ahead(job) if job.status is Status.QUEUED else {},
+        ahead=jobs.ahead(job) if waits else {},
         workers=[worker for worker in workers.items if worker.queue == job.queue],
         board=workers.board,
         progress=latest_progress(job, board),
+        limits=stores().limits.of(job.tenant_id) if waits else {},
+        held=stores().limits.held(job.tenant_id, queue=job.queue) if waits else None,
     )
 
 

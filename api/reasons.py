@@ -7,7 +7,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from api.workers import WorkerView
-from storage.records import Count, Event, Job, Priority, Queue, Status
+from storage.limit_records import Held, Limit
+from storage.records import GPU_QUEUE, Count, Event, Job, Priority, Queue, Status
+from storage.usage import DAY_S
 
 
 class Reason(BaseModel):
@@ -21,8 +23,8 @@ class Reason(BaseModel):
 
 @dataclass(frozen=True)
 class Facts:
-    """`workers`: those of the job's queue. `now` is this process's clock, which may differ a little from the
-    database's."""
+    """`workers`: those of the job's queue. `limits`, `held`: of its tenant, while it waits. `now` is this
+    process's clock, which may differ a little from the database's."""
 
     now: float
     ageing_s: float
@@ -32,6 +34,8 @@ class Facts:
     workers: Sequence[WorkerView]
     board: bool
     progress: dict[str, Any] | None
+    limits: Mapping[Limit, float]
+    held: Held | None
 
 
 def reasons(job: Job, facts: Facts) -> list[Reason]:
@@ -46,8 +50,10 @@ def _waiting(job: Job, facts: Facts) -> Iterator[Reason]:
     if facts.queue.paused:
         yield _reason("queue_paused", f"Queue {job.queue} is paused: nothing is taken from it.")
     yield from _put_back(job, facts)
+    full = list(_limits(job, facts))
+    yield from full
     yield from _place(job, facts)
-    yield from _hands(job, facts)
+    yield from _hands(job, facts, may=not full)
     if job.stop_requested:
         yield _reason(
             "stop_requested", "It was asked to stop: it ends with its best so far when a worker takes it."
@@ -75,6 +81,28 @@ def _put_back(job: Job, facts: Facts) -> Iterator[Reason]:
         yield _reason("put_back", text, reason=why, error=error or None)
 
 
+def _limits(job: Job, facts: Facts) -> Iterator[Reason]:
+    """Those of its tenant that claims keep: they wait for no worker."""
+    if facts.held is None:
+        return
+    most, running = facts.limits[Limit.JOBS_RUNNING], facts.held.jobs_running
+    if 0 < most <= running:
+        text = (
+            f"{running} of your tenant's jobs run in queue {job.queue}, and {most:.0f} may run at once: "
+            "it waits until fewer do."
+        )
+        yield _reason("tenant_jobs_running", text, limit=most, used=running)
+    most_s, used_s = facts.limits[Limit.GPU_S_PER_DAY], facts.held.gpu_s_today
+    if job.queue == GPU_QUEUE and 0 < most_s <= used_s:
+        left_s = DAY_S - facts.now % DAY_S
+        text = (
+            f"Your tenant has used {used_s:.0f} of its {most_s:.0f} GPU seconds of today (UTC): "
+            f"it waits for midnight, {_seconds(left_s)} from now."
+        )
+        figures = {"limit": most_s, "used": round(used_s, 3), "seconds_left": round(left_s, 1)}
+        yield _reason("tenant_gpu_s_per_day", text, **figures)
+
+
 def _place(job: Job, facts: Facts) -> Iterator[Reason]:
     counts_as, ahead = _class_now(job, facts), sum(facts.ahead.values())
     own = f"{job.priority.value}{f', as {counts_as.value} by now' if counts_as is not job.priority else ''}"
@@ -96,8 +124,8 @@ def _class_now(job: Job, facts: Facts) -> Priority:
     return list(Priority)[max(0, job.priority.rank - risen)]
 
 
-def _hands(job: Job, facts: Facts) -> Iterator[Reason]:
-    """Who could take it."""
+def _hands(job: Job, facts: Facts, *, may: bool) -> Iterator[Reason]:
+    """Who could take it. `may`: whether its tenant's limits allow it."""
     states = [worker.state for worker in facts.workers if worker.state != "missing"]
     free, busy, draining = (states.count(state) for state in ("ready", "busy", "draining"))
     figures = {"ready": free, "busy": busy, "draining": draining}
@@ -110,7 +138,7 @@ def _hands(job: Job, facts: Facts) -> Iterator[Reason]:
     elif free == 0:
         workers = "The only worker" if busy == 1 else f"Each of the {busy} workers"
         yield _reason("workers_busy", f"{workers} that may take it runs another job.", **figures)
-    elif not facts.queue.paused and job.not_before <= facts.now:
+    elif may and not facts.queue.paused and job.not_before <= facts.now:
         yield _reason("worker_ready", "A worker is free: the next job is taken in a moment.", **figures)
 
 

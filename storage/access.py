@@ -4,7 +4,7 @@ from typing import Protocol
 
 from storage.key_records import ApiKey, NewSecret, Scope, Stored
 from storage.limit_records import Held, Limit, Taken
-from storage.records import Page
+from storage.records import GPU_QUEUE, Page
 
 
 class Keys(Protocol):
@@ -50,7 +50,8 @@ class Limits(Protocol):
     def set(self, tenant_id: str, limit: Limit, value: float | None) -> None:
         """For this tenant; None: as the settings say."""
 
-    def held(self, tenant_id: str) -> Held: ...
+    def held(self, tenant_id: str, *, queue: str = GPU_QUEUE) -> Held:
+        """What it has now; of running jobs, those of this queue."""
 
 
 class Rates(Protocol):

@@ -53,7 +53,7 @@ class SqlLimits:
             same = ["tenant_id", "name"]
             connection.execute(row.on_conflict_do_update(index_elements=same, set_={"value": value}))
 
-    def held(self, tenant_id: str) -> Held:
+    def held(self, tenant_id: str, *, queue: str = GPU_QUEUE) -> Held:
         mine = JOBS.c.tenant_id == tenant_id
         day = and_(USAGE.c.tenant_id == tenant_id, today(self._now))
         stored = (
@@ -73,7 +73,7 @@ class SqlLimits:
         )
         counts = (
             select(func.count()).select_from(JOBS).where(mine, QUEUED),
-            select(func.count()).select_from(JOBS).where(mine, RUNNING, JOBS.c.queue == GPU_QUEUE),
+            select(func.count()).select_from(JOBS).where(mine, RUNNING, JOBS.c.queue == queue),
             select(func.coalesce(func.sum(USAGE.c.gpu_s), 0.0)).where(day),
         )
         each = [query.scalar_subquery() for query in (*counts, *stored, results)]

@@ -32,10 +32,10 @@ class MemoryLimits:
             else:
                 own[limit] = value
 
-    def held(self, tenant_id: str) -> Held:
+    def held(self, tenant_id: str, *, queue: str = GPU_QUEUE) -> Held:
         with self._jobs.lock:
             jobs = [row.job for row in self._jobs.rows.values() if row.job.tenant_id == tenant_id]
-            running = [job for job in jobs if job.status is Status.RUNNING and job.queue == GPU_QUEUE]
+            running = [job for job in jobs if job.status is Status.RUNNING and job.queue == queue]
             sizes = [ref.byte_size for job in jobs for ref in job.outputs.values()]
             for records in (self._library.images.values(), self._library.files.values()):
                 sizes += [each.object.byte_size for each in records if each.tenant_id == tenant_id]

@@ -8,6 +8,7 @@ from api_trial import Trial
 from flask.testing import FlaskClient
 
 from storage.errors import NonFinite, StorageUnavailable
+from storage.limit_records import Limit
 from storage.records import Claim, Count
 
 
@@ -115,6 +116,45 @@ def test_other_users_take_turns(client: FlaskClient, trial: Trial, worker: str) 
     trial.stores.jobs.add("somebody", "sample", {})
     claim(trial)
     assert "turns" in explain(client, submit(client))
+
+
+def test_a_job_that_waits_for_a_place_among_its_tenants_running_jobs(
+    client: FlaskClient, trial: Trial, worker: str
+) -> None:
+    trial.stores.limits.set("local", Limit.JOBS_RUNNING, 1)
+    submit(client)
+    waits = submit(client)
+    assert "tenant_jobs_running" not in explain(client, waits)
+    running = claim(trial)
+    reasons = explain(client, waits)
+    assert (reasons["tenant_jobs_running"]["limit"], reasons["tenant_jobs_running"]["used"]) == (1, 1)
+    assert reasons["tenant_jobs_running"]["text"] == (
+        "1 of your tenant's jobs run in queue gpu, and 1 may run at once: it waits until fewer do."
+    )
+    assert "worker_ready" not in reasons
+    assert "tenant_jobs_running" not in explain(client, running.job.id)
+    trial.stores.jobs.succeed(running, {}, {})
+    assert list(explain(client, waits)) == ["next", "worker_ready"]
+
+
+def test_a_job_that_waits_for_the_gpu_seconds_of_the_next_day(
+    client: FlaskClient, trial: Trial, worker: str
+) -> None:
+    submit(client)
+    waits = submit(client)
+    time.sleep(0.01)
+    running = claim(trial)
+    time.sleep(0.02)
+    trial.stores.jobs.succeed(running, {}, {})
+    trial.stores.limits.set("local", Limit.GPU_S_PER_DAY, 0.01)
+    reason = explain(client, waits)["tenant_gpu_s_per_day"]
+    assert reason["limit"] == 0.01
+    assert reason["used"] >= 0.01
+    assert 0 < reason["seconds_left"] <= 86400
+    assert "it waits for midnight" in reason["text"]
+    assert trial.stores.jobs.claim("gpu", "host:1:gpu", lease_s=30) is None
+    trial.stores.limits.set("local", Limit.GPU_S_PER_DAY, None)
+    assert "tenant_gpu_s_per_day" not in explain(client, waits)
 
 
 def test_what_a_running_job_is_doing(client: FlaskClient, trial: Trial, worker: str) -> None:
