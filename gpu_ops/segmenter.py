@@ -7,15 +7,21 @@ four rows of each: one embedding bag over the rows of all of them, in one pass o
 Source: Zhang et al. 2021 (DatasetGAN); Ling et al. 2021 (EditGAN).
 """
 
+import functools
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from itertools import repeat
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 PIECE = 512  # pixels
+KEPT = 1 << 16  # pixels of pictures for which it is kept where they lie in each map: about 20 MB
 BATCH_NORM_EPS = 1e-5
 BATCH_NORM_MOMENTUM = 0.1
+
+Bag = tuple[torch.Tensor, torch.Tensor]  # rows int64 [P, J], and what each counts, float64
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,11 @@ class FirstLayer:
     sizes: tuple[int, ...]
     maps: list[torch.Tensor]
     weights: torch.Tensor
+
+    @property
+    def items(self) -> int:
+        """N, where the table holds maps at all."""
+        return (len(self.table) - 1) // max(sum(small * small for small in self.sizes), 1)
 
 
 @dataclass(frozen=True)
@@ -144,9 +155,10 @@ class Segmenter(nn.Module):
         """The first layer's, of some of the channels: a view [C, E * H1]."""
         return self.weight1[:, :, start:stop].flatten(0, 1).T
 
-    def _each(self, layer: FirstLayer, pixels: torch.Tensor) -> torch.Tensor:
+    def _each(self, layer: FirstLayer, pixels: torch.Tensor, where: Bag | None = None) -> torch.Tensor:
+        """where: what bag_at says of the pixels, if it is known."""
         size = self.config.resolution
-        hidden = read_all(layer.table, layer.sizes, pixels, size)  # [P, E * H1]
+        hidden = read_all(layer.table, where or bag_at(layer.sizes, layer.items, pixels, size))  # [P, E * H1]
         if layer.maps:
             each = [resize_at(rows, pixels, size) for rows in layer.maps]
             hidden = hidden + torch.cat(each, dim=1) @ layer.weights
@@ -162,8 +174,13 @@ class Segmenter(nn.Module):
         items, size = features[0].shape[0], self.config.resolution
         pixels = torch.arange(items * size * size, device=features[0].device)
         layer = self._first(features, len(pixels))
-        pieces = pixels.split(PIECE if pixels.device.type == "cpu" else len(pixels))
-        flat = torch.cat([self._each(layer, piece).mean(dim=0) for piece in pieces])  # [N * R * R, K]
+        if pixels.device.type != "cpu":
+            flat = self._each(layer, pixels).mean(dim=0)  # [N * R * R, K]
+        else:
+            few = len(pixels) <= KEPT
+            bags: Iterable[Bag | None] = _bags(layer.sizes, items, size) if few else repeat(None)
+            pieces = zip(pixels.split(PIECE), bags, strict=False)
+            flat = torch.cat([self._each(layer, piece, where).mean(dim=0) for piece, where in pieces])
         return flat.reshape(items, size, size, -1).permute(0, 3, 1, 2)
 
     def predict(self, features: list[torch.Tensor]) -> torch.Tensor:
@@ -183,22 +200,34 @@ def resize_at(rows: torch.Tensor, pixels: torch.Tensor, size: int) -> torch.Tens
     return F.embedding_bag(corners, flat, per_sample_weights=shares.to(flat), mode="sum")
 
 
-def read_all(table: torch.Tensor, sizes: tuple[int, ...], pixels: torch.Tensor, size: int) -> torch.Tensor:
-    """The sum of several maps, each resized to size, at pixels alone, and of a bias: [P, C].
-
-    table  rows of the bias [1, C], then of each map [N * r * r, C], one after the other; sizes: their r
-    """
+def bag_at(sizes: tuple[int, ...], items: int, pixels: torch.Tensor, size: int) -> Bag:
+    """Which rows of a first layer's table are summed at each pixel, and what each counts: [P, J] both."""
     corners = [torch.zeros_like(pixels)[:, None]]  # the bias
     shares = [torch.ones_like(corners[0], dtype=torch.double)]
     below = 1
-    items = (len(table) - 1) // max(sum(small * small for small in sizes), 1)
     for small in sizes:
         rows, counts = _corners(pixels, small, size)
         corners.append(rows + below)
         shares.append(counts)
         below += items * small * small
-    weights = torch.cat(shares, dim=1).to(table)
-    return F.embedding_bag(torch.cat(corners, dim=1), table, per_sample_weights=weights, mode="sum")
+    return torch.cat(corners, dim=1), torch.cat(shares, dim=1)
+
+
+@functools.lru_cache(maxsize=8)
+def _bags(sizes: tuple[int, ...], items: int, size: int) -> tuple[Bag, ...]:
+    """bag_at of all pieces of whole pictures, on the CPU: the same at each forward pass, a fifth of it."""
+    pieces = torch.arange(items * size * size).split(PIECE)
+    return tuple(bag_at(sizes, items, piece, size) for piece in pieces)
+
+
+def read_all(table: torch.Tensor, where: Bag) -> torch.Tensor:
+    """The sum of several maps, each resized, at pixels alone, and of a bias: [P, C].
+
+    table  rows of the bias [1, C], then of each map [N * r * r, C], one after the other
+    where  of these pixels, as of bag_at
+    """
+    rows, counts = where
+    return F.embedding_bag(rows, table, per_sample_weights=counts.to(table), mode="sum")
 
 
 def _corners(pixels: torch.Tensor, small: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
