@@ -16,7 +16,7 @@ from storage.plain import plain, ref_to_dict, refs_from_dict, refs_to_dict, stor
 from storage.records import SYSTEM_TENANT, Image, ObjectRef, Page
 from storage.rows import open_job_naming, open_job_pasting_into
 from storage.tables import IMAGES, MODELS
-from storage.vectors import SqlVectors
+from storage.vectors import SqlVectors, forget_inversions_of
 
 _MODELS_NAMED = select(MODELS).where(  # made once
     MODELS.c.tenant_id.in_((bindparam("of_tenant", type_=String), SYSTEM_TENANT)),
@@ -64,6 +64,7 @@ class SqlLibrary(SqlVectors, SqlFiles):
             if job_id is not None:
                 raise ImageInUse(f"Job {job_id} has not ended and needs this image.")
             connection.execute(delete(IMAGES).where(mine))
+            forget_inversions_of(connection, tenant_id, image.object.sha256)
         return image
 
     def names_object(self, key: str) -> bool:

@@ -73,6 +73,7 @@ class Inversion:
     """A saved inversion, found again by the digest of picture, model and settings.
 
     `files` by role: w_plus, inverted, mask; tuned where the generator was tuned for the picture.
+    `picture_sha256` is of the upload that it was made from: with the last of these it goes, too.
     """
 
     tenant_id: str
@@ -81,6 +82,7 @@ class Inversion:
     facts: dict[str, Any]
     job_id: str | None
     created_at: float
+    picture_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,8 +48,10 @@ INVERSIONS = Table(
     Column("job_id", String(32)),  # as a vector's
     Column("created_at", Double, nullable=False),
     Column("used_at", Double, nullable=False),
+    Column("picture_sha256", String(64)),  # since 0009
     CheckConstraint("length(digest) = 64", name="digest_whole"),
     Index("ix_inversions_used_at", "used_at"),
+    Index("ix_inversions_tenant_id_picture_sha256", "tenant_id", "picture_sha256"),
 )
 
 # Which objects the two need, by key: the garbage collector asks by it.

@@ -60,7 +60,16 @@ class MemoryLibrary(MemoryFiles):
             job_id = job_id or self._jobs.open_job_pasting_into(image_id, tenant_id)
             if job_id is not None:
                 raise ImageInUse(f"Job {job_id} has not ended and needs this image.")
-            return self.images.pop(image_id)
+            image = self.images.pop(image_id)
+            self._forget_inversions_of(tenant_id, image.object.sha256)
+        return image
+
+    def _forget_inversions_of(self, tenant_id: str, sha256: str) -> None:
+        if any(each.tenant_id == tenant_id and each.object.sha256 == sha256 for each in self.images.values()):
+            return
+        for place, saved in list(self.inversions.items()):
+            if (place[0], saved.inversion.picture_sha256) == (tenant_id, sha256):
+                del self.inversions[place]
 
     def names_object(self, key: str) -> bool:
         with self.lock:

@@ -12,6 +12,7 @@ from storage.memory_queues import copy_of
 from storage.objects import job_of_key, of_scheme
 from storage.records import Job, Status
 from storage.retention import CONDEMNED_FOR_S, NAMING_SEVERAL, needs, refuse_needed
+from storage.usage import DAY_S
 
 
 class MemoryRetention:
@@ -99,6 +100,14 @@ class MemoryRetention:
             old = [name for name, key in self._jobs.keys.items() if key.created_at + kept_s <= now]
             for name in old:
                 del self._jobs.keys[name]
+        return len(old)
+
+    def purge_usage(self, *, kept_s: float) -> int:
+        with self._jobs.lock:
+            now, used = self._jobs.clock(), self._jobs.used
+            old = [place for place, use in used.items() if (use.day + 1) * DAY_S + kept_s <= now]
+            for place in old:
+                del used[place]
         return len(old)
 
     def expire_inversions(self, *, kept_s: float, limit: int = 100) -> int:

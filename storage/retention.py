@@ -33,7 +33,8 @@ from storage.library_tables import INVERSION_OBJECTS, INVERSIONS, VECTOR_OBJECTS
 from storage.objects import attempt_prefix, job_of_key, of_scheme
 from storage.records import Job, Status
 from storage.rows import job_of, open_job_naming
-from storage.tables import DELIVERIES, IDEMPOTENCY_KEYS, IMAGES, JOBS, MARKS, MODELS
+from storage.tables import DELIVERIES, IDEMPOTENCY_KEYS, IMAGES, JOBS, MARKS, MODELS, USAGE
+from storage.usage import DAY_S
 
 CONDEMNED_FOR_S = 600.0
 NAMING_SEVERAL = ("apply", "learn_vector")
@@ -124,6 +125,11 @@ class SqlRetention:
         old = IDEMPOTENCY_KEYS.c.created_at + kept_s <= self._now
         with self._database.write() as connection:
             return connection.execute(delete(IDEMPOTENCY_KEYS).where(old)).rowcount
+
+    def purge_usage(self, *, kept_s: float) -> int:
+        old = (USAGE.c.day + 1) * DAY_S + kept_s <= self._now
+        with self._database.write() as connection:
+            return connection.execute(delete(USAGE).where(old)).rowcount
 
     def expire_inversions(self, *, kept_s: float, limit: int = 100) -> int:
         old = INVERSIONS.c.used_at + kept_s <= self._now

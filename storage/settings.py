@@ -164,6 +164,10 @@ class Settings(BaseSettings):
     jobs_kept_s: PositiveFloat = Field(
         default=90 * 86400.0, description="How long the rows of ended jobs are kept, and webhook deliveries."
     )
+    usage_kept_s: PositiveFloat = Field(
+        default=400 * 86400.0,
+        description="How long a day's sums of jobs and GPU seconds are kept; /v1/usage tells of 366 days.",
+    )
     idempotency_kept_s: PositiveFloat = Field(
         default=86400.0, description="How long an Idempotency-Key is remembered."
     )

@@ -58,6 +58,9 @@ class Retention(Protocol):
     def purge_keys(self, *, kept_s: float) -> int:
         """Forget old idempotency keys."""
 
+    def purge_usage(self, *, kept_s: float) -> int:
+        """Forget what jobs came to on days that ended so long ago. Returns how many sums."""
+
     def expire_inversions(self, *, kept_s: float, limit: int = 100) -> int:
         """Forget saved inversions that nobody has used for so long; their objects are garbage then."""
 

@@ -3,7 +3,19 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, delete, exists, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Table,
+    delete,
+    exists,
+    func,
+    insert,
+    not_,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.cursors import decode_cursor, page_of
@@ -16,7 +28,9 @@ from storage.objects import job_of_key
 from storage.plain import plain, refs_from_dict, refs_to_dict
 from storage.records import SYSTEM_TENANT, ObjectRef, Page
 from storage.rows import open_job_naming
+from storage.tables import IMAGES
 
+_PICTURES_LOCK = 0x70696373  # "pics"
 _ELEMENTS = {"sqlite": func.json_each, "postgresql": func.json_array_elements_text}
 
 
@@ -159,11 +173,22 @@ def write_inversion(
     row = {
         **this, "files": refs_to_dict(inversion.files), "facts": plain(inversion.facts),
         "job_id": inversion.job_id, "created_at": now, "used_at": now,
+        "picture_sha256": inversion.picture_sha256,
     }  # fmt: skip
     statement = into(INVERSIONS).values(row)
     changed = {name: statement.excluded[name] for name in row if name not in this}
     connection.execute(statement.on_conflict_do_update(index_elements=["tenant_id", "digest"], set_=changed))
     _write_objects(connection, INVERSION_OBJECTS, this, inversion.files)
+
+
+def forget_inversions_of(connection: Connection, tenant_id: str, picture_sha256: str) -> None:
+    """Those of a picture that is deleted in this transaction; not while another record has the same one."""
+    if connection.dialect.name == "postgresql":  # or who deletes the two at once finds the other still there
+        place = func.hashtext(f"{tenant_id} {picture_sha256}")
+        connection.execute(select(func.pg_advisory_xact_lock(_PICTURES_LOCK, place)))
+    others = exists().where(IMAGES.c.tenant_id == tenant_id, IMAGES.c.sha256 == picture_sha256)
+    theirs = (INVERSIONS.c.tenant_id == tenant_id, INVERSIONS.c.picture_sha256 == picture_sha256)
+    connection.execute(delete(INVERSIONS).where(*theirs, not_(others)))
 
 
 def _write_objects(
@@ -198,5 +223,6 @@ def _vector(row: Row[Any]) -> Vector:
 
 def _inversion(row: Row[Any]) -> Inversion:
     return Inversion(
-        row.tenant_id, row.digest, refs_from_dict(row.files), row.facts, row.job_id, row.created_at
-    )
+        row.tenant_id, row.digest, refs_from_dict(row.files), row.facts, row.job_id, row.created_at,
+        row.picture_sha256,
+    )  # fmt: skip

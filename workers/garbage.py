@@ -85,6 +85,7 @@ class Garbage:
         while purged := retention.purge_batches(kept_s=kept_s):
             log.info("%d batches were purged", purged)
         retention.purge_keys(kept_s=settings.idempotency_kept_s)
+        retention.purge_usage(kept_s=settings.usage_kept_s)
         while forgotten := retention.expire_inversions(kept_s=settings.keep_inversions_s, limit=ROWS_AT_ONCE):
             log.info("%d inversions were not used for long", forgotten)
 

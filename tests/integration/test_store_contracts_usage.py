@@ -5,6 +5,7 @@ import time
 
 import pytest
 from job_steps import ERROR, REF, claimed, take
+from store_records import Records
 
 from storage.records import Claim, Count, Job, Status
 from storage.stores import Jobs
@@ -82,6 +83,17 @@ def test_each_tenant_has_an_account_of_its_own(jobs: Jobs) -> None:
         ("local", 1),
         ("other", 2),
     }
+
+
+def test_sums_of_days_that_ended_long_ago_are_forgotten(records: Records) -> None:
+    jobs, retention = records.jobs, records.retention
+    for tenant_id in ("local", "other"):
+        jobs.request_cancel(tenant_id, jobs.add(tenant_id, "edit", {}).id)
+    assert retention.purge_usage(kept_s=1e-6) == 0  # today has not ended
+    assert len(jobs.usage(None, since_day=0)) == 2
+    left_s = DAY_S - time.time() % DAY_S
+    assert retention.purge_usage(kept_s=-left_s - 5) == 2  # as it will be five seconds after midnight
+    assert jobs.usage(None, since_day=0) == ()
 
 
 def test_no_end_is_lost_where_many_come_at_once(jobs: Jobs) -> None:

@@ -3,6 +3,7 @@ PostgreSQL.
 """
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from job_steps import ERROR, claimed, take, together
 from sqlalchemy import update
 from store_records import Records
-from test_store_contracts_library import model
+from test_store_contracts_library import image, model
 
 from storage.errors import (
     Forbidden,
@@ -311,6 +312,40 @@ def test_inversions_that_nobody_used_for_long_are_forgotten(records: Records) ->
     assert retention.expire_inversions(kept_s=60, limit=3) == 3
     assert retention.expire_inversions(kept_s=60, limit=3) == 1
     assert [d for d in digests if library.inversion("local", d) is not None] == [digests[2]]
+
+
+def test_an_inversion_goes_with_the_last_picture_of_its_file(records: Records) -> None:
+    jobs, library, retention = records.jobs, records.library, records.retention
+    one, same, other = (library.add_image(image()) for _ in range(3))
+    theirs = library.add_image(image("somebody"))
+    of_file, of_another, of_unknown = (letter * 64 for letter in "abc")
+    claim = claimed(jobs)
+    saved = inversion(claim, of_file, picture_sha256=one.object.sha256)
+    kept = (saved, inversion(claim, of_another, picture_sha256="9" * 64), inversion(claim, of_unknown))
+    jobs.succeed(claim, {}, {}, kept=Kept(inversions=kept))
+    for picture in (one, same):
+        library.delete_image("local", picture.id)
+        found = library.inversion("local", of_file)
+        assert found is not None
+        assert found.picture_sha256 == one.object.sha256
+    library.delete_image("somebody", theirs.id)
+    assert library.inversion("local", of_file) is not None
+    library.delete_image("local", other.id)
+    assert library.inversion("local", of_file) is None
+    assert retention.unneeded([saved.files["w_plus"].key]) == frozenset()  # another two name it
+    assert library.inversion("local", of_another) is not None
+    assert library.inversion("local", of_unknown) is not None
+
+
+def test_an_inversion_goes_when_its_pictures_are_deleted_at_once(records: Records) -> None:
+    jobs, library = records.jobs, records.library
+    for _ in range(4):
+        pictures = [library.add_image(image()) for _ in range(2)]
+        claim = claimed(jobs)
+        saved = inversion(claim, picture_sha256=pictures[0].object.sha256)
+        jobs.succeed(claim, {}, {}, kept=Kept(inversions=(saved,)))
+        together(*(functools.partial(library.delete_image, "local", each.id) for each in pictures))
+        assert library.inversion("local", DIGEST) is None
 
 
 def test_what_is_kept_is_never_removed_at_the_same_moment(records: Records) -> None:

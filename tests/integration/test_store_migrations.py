@@ -157,6 +157,32 @@ def test_sizes_of_vectors_that_were_sent_are_summed(empty_url: str) -> None:
     database.close()
 
 
+def test_pictures_of_inversions_that_were_there_are_found_by_their_jobs(empty_url: str) -> None:
+    migrate(empty_url, "0008")
+    database = Database(empty_url)
+    jobs = "INSERT INTO jobs (id, tenant_id, kind, queue, spec, status, not_before, created_at, updated_at)"
+    images = (
+        "INSERT INTO images (id, tenant_id, role, key, sha256, byte_size, media_type, width_px, height_px, "
+    )
+    inversions = "INSERT INTO inversions (tenant_id, digest, files, facts, job_id, created_at, used_at)"
+    sha256 = "5" * 64
+    with database.write() as connection:
+        values = f"('i', 't', 'picture', 'k', '{sha256}', 3, 'image/png', 4, 4, 0)"
+        connection.exec_driver_sql(f"{images} created_at) VALUES {values}")
+        for job_id, spec in (("one", '{"image": "i"}'), ("gone", '{"image": "x"}'), ("several", '{"a": 1}')):
+            added = text(f"{jobs} VALUES ('{job_id}', 't', 'invert', 'gpu', :spec, 'queued', 0, 0, 0)")
+            connection.execute(added, {"spec": spec})
+            digest = job_id[0] * 64
+            connection.exec_driver_sql(
+                f"{inversions} VALUES ('t', '{digest}', '{{}}', '{{}}', '{job_id}', 0, 0)"
+            )
+    migrate(empty_url)
+    with database.read() as connection:
+        found = connection.execute(text("SELECT job_id, picture_sha256 FROM inversions")).all()
+    assert {row.job_id: row.picture_sha256 for row in found} == {"one": sha256, "gone": None, "several": None}
+    database.close()
+
+
 def test_all_the_way_back_and_forward_again_keeps_jobs_events_images_and_models(empty_url: str) -> None:
     migrate(empty_url)
     database = Database(empty_url)

@@ -102,8 +102,7 @@ def _read_start(
     if spec.inversion is not None:
         return read_code(attempt, spec.inversion, model)
     assert photograph is not None
-    picture = photograph.seen(model.resolution_px)
-    return search_for(attempt, model, bundle, picture, spec.inversion_steps, spec.inverting)
+    return search_for(attempt, model, bundle, photograph, spec.inversion_steps, spec.inverting)
 
 
 def _operate(task: EditTask, resume: State | None) -> Steps[EditOutcome]:

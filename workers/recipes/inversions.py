@@ -24,6 +24,7 @@ from storage.records import Status
 from workers.attempt import Attempt
 from workers.recipes.course import Course
 from workers.recipes.outputs import DELTA_W, W_PLUS, Outputs, read_tensor
+from workers.recipes.photographs import Photograph
 
 TUNED = "tuned.safetensors"
 POOR = "inversion_poor"
@@ -63,9 +64,11 @@ class Inverted:
 
 @dataclass(frozen=True)
 class Search:
-    """A picture uint8 [R, R, 3] whose code is wanted; `saved`: what the library has already."""
+    """A picture uint8 [R, R, 3] whose code is wanted, of the upload with this digest; `saved`: what the
+    library has already."""
 
     picture: Picture
+    upload_sha256: str
     steps: int
     how: Inverting
     digest: str
@@ -78,11 +81,13 @@ class Search:
 
 
 def search_for(
-    attempt: Attempt, model: Model, bundle: Bundle, picture: Picture, steps: int, how: Inverting
+    attempt: Attempt, model: Model, bundle: Bundle, photograph: Photograph, steps: int, how: Inverting
 ) -> Search:
     """Raises IncompleteModelError where an encoder is asked for that the model lacks."""
+    picture = photograph.seen(model.resolution_px)
     digest = inversion_digest(model, bundle, picture, steps, how)
-    return Search(picture, steps, how, digest, saved_inversion(attempt, digest) if how.reuse else None)
+    saved = saved_inversion(attempt, digest) if how.reuse else None
+    return Search(picture, photograph.sha256, steps, how, digest, saved)
 
 
 def inversion_digest(model: Model, bundle: Bundle, picture: Picture, steps: int, how: Inverting) -> str:
@@ -205,7 +210,10 @@ def kept_inversion(attempt: Attempt, search: Search | None, found: Inverted) -> 
     names = {"w_plus": W_PLUS, "inverted": "inverted.png", "mask": "mask.png", "tuned": TUNED}
     files = {role: attempt.outputs[name] for role, name in names.items() if name in attempt.outputs}
     job = attempt.job
-    return Kept(inversions=(Inversion(job.tenant_id, search.digest, files, found.facts, job.id, 0.0),))
+    one = Inversion(
+        job.tenant_id, search.digest, files, found.facts, job.id, 0.0, picture_sha256=search.upload_sha256
+    )
+    return Kept(inversions=(one,))
 
 
 def read_code(attempt: Attempt, job_id: str, model: Model) -> Inverted:

@@ -40,7 +40,7 @@ def _load(attempt: Attempt) -> InvertTask:
     assert isinstance(spec, InvertSpec)
     photograph = read_photograph(attempt, spec.image, spec.box, field="box")
     bundle = attempt.models.bundle(model)
-    search = search_for(attempt, model, bundle, photograph.seen(model.resolution_px), spec.steps, spec)
+    search = search_for(attempt, model, bundle, photograph, spec.steps, spec)
     return InvertTask(spec, model, bundle, search, box_facts(photograph))
 
 

@@ -10,6 +10,7 @@ from storage.decoders import decode_picture
 from storage.inversion_specs import Photo
 from storage.photographs import check_box, original_of
 from storage.pictures import MAX_PIXELS
+from storage.records import ObjectRef
 from storage.vector_specs import ApplyPoint
 from workers.attempt import Attempt
 from workers.recipes.outputs import Outputs
@@ -17,10 +18,11 @@ from workers.recipes.outputs import Outputs
 
 @dataclass(frozen=True)
 class Photograph:
-    """original uint8 [H, W, 3]; box: what of it the model sees."""
+    """original uint8 [H, W, 3]; box: what of it the model sees; sha256: of the upload that it came in."""
 
     original: Picture
     box: Box
+    sha256: str
 
     def seen(self, size_px: int) -> Picture:
         """As the model sees it: uint8 [size_px, size_px, 3]."""
@@ -34,7 +36,7 @@ def read_photograph(
     image = attempt.stores.library.get_image(attempt.job.tenant_id, image_id)
     check_box(box, image, field)
     data = attempt.stores.objects.get(image.object)
-    return _photograph(decode_picture(data, image.width_px * image.height_px), box)
+    return _photograph(decode_picture(data, image.width_px * image.height_px), box, image.object)
 
 
 def photograph_of(attempt: Attempt, job_id: str) -> Photograph:
@@ -42,7 +44,7 @@ def photograph_of(attempt: Attempt, job_id: str) -> Photograph:
     job = attempt.stores.jobs.get(attempt.job.tenant_id, job_id)
     original = original_of(job, attempt.stores.library)
     data = attempt.stores.objects.get(original.object)
-    return _photograph(decode_picture(data, original.pixels or MAX_PIXELS), original.box)
+    return _photograph(decode_picture(data, original.pixels or MAX_PIXELS), original.box, original.object)
 
 
 def photograph_at(attempt: Attempt, point: ApplyPoint) -> Photograph:
@@ -53,9 +55,10 @@ def photograph_at(attempt: Attempt, point: ApplyPoint) -> Photograph:
     return photograph_of(attempt, point.inversion)
 
 
-def _photograph(original: Picture, box: specs.Box | None) -> Photograph:
+def _photograph(original: Picture, box: specs.Box | None, upload: ObjectRef) -> Photograph:
     height, width = original.shape[:2]
-    return Photograph(original, central_box(width, height) if box is None else Box(box.x, box.y, box.size))
+    seen = central_box(width, height) if box is None else Box(box.x, box.y, box.size)
+    return Photograph(original, seen, upload.sha256)
 
 
 def save_pasted(

@@ -33,8 +33,8 @@ def read_points(
     found: dict[OnePoint, Inverted | Search] = {}
     for point in dict.fromkeys(points):
         if point.image is not None:
-            picture = read_photograph(attempt, point.image, point.box).seen(model.resolution_px)
-            found[point] = search_for(attempt, model, bundle, picture, steps, how)
+            photograph = read_photograph(attempt, point.image, point.box)
+            found[point] = search_for(attempt, model, bundle, photograph, steps, how)
         elif point.inversion is not None:
             found[point] = read_code(attempt, point.inversion, model)
         else:

@@ -1,5 +1,6 @@
 """Inversions as jobs: found again, tuned, warned of; on a tiny random model over the in-memory stores."""
 
+import dataclasses
 import io
 import json
 from typing import Any
@@ -12,7 +13,7 @@ from recipe_trial import RELABEL, output, pixels, submit, tensor, work
 from safetensors.torch import load
 from worker_trial import Trial
 
-from storage.records import Job, Status
+from storage.records import Job, Status, new_id
 from workers.bench import recipe_for
 
 pytestmark = pytest.mark.thorough
@@ -147,3 +148,17 @@ def test_an_encoder_that_the_model_lacks_is_named(plant: Trial, picture: str) ->
     job = work(plant, "invert", image=picture, start="encoder")
     assert job.error is not None
     assert job.error["code"] == "model_incomplete"
+
+
+def test_an_inversion_is_forgotten_with_the_upload_that_it_was_made_from(plant: Trial, picture: str) -> None:
+    library, objects = plant.stores.library, plant.stores.objects
+    upload = library.get_image("local", picture)
+    first = done(plant, "invert", image=picture, **SPEC)
+    data = objects.get(upload.object)
+    library.delete_image("local", picture)
+    objects.put(upload.object.key, data, upload.object.media_type)
+    again = library.add_image(dataclasses.replace(upload, id=new_id()))
+    fresh = done(plant, "invert", image=again.id, **SPEC)
+    assert "reused" not in fresh.result
+    assert fresh.result["psnr_db"] == first.result["psnr_db"]
+    assert done(plant, "invert", image=again.id, **SPEC).result["reused"] == fresh.id
