@@ -35,6 +35,7 @@ from storage.pictures import EXPECTED, MAX_PIXELS
 T = TypeVar("T")
 BYTES_PER_PIXEL = 24  # a palette with transparency, laid over white and turned, takes the most
 OWN_BYTES = 192 << 20
+MOST_PROCESSES = 4  # of some 45 MB: the memory limits of deploy/ count them
 CPU_S, WALL_S = 10.0, 40.0
 START_S, WAIT_S = 60.0, 60.0
 PICTURES_EACH = 1000  # then a process makes room for a new one
@@ -243,7 +244,7 @@ class Decoders:
 @functools.cache
 def decoders() -> Decoders:
     """This process's own."""
-    found = Decoders(min(4, max(2, os.cpu_count() or 1)))
+    found = Decoders(min(MOST_PROCESSES, max(2, os.cpu_count() or 1)))
     atexit.register(found.end)
     return found
 

@@ -12,6 +12,7 @@ import yaml
 from pods import JSON, KUBERNETES, ROOT, built, named
 
 from storage.database import Database
+from storage.decoders import MOST_PROCESSES
 from storage.jobs import SqlJobs
 from storage.migrate import migrate
 from storage.settings import Settings
@@ -149,6 +150,50 @@ def test_scaling_counts_running_jobs_and_those_that_could_run_now(scaled: JSON, 
     jobs.succeed(claim, {}, {})
     assert counted() == 2
     database.close()
+
+
+DECODER_BYTES = 45_000_000  # docs/measurements.md
+PROCESSES = {"web": 2, "gpu": 1, "cpu": 1}  # that open pictures, of each; gunicorn's default is two
+OWN_BYTES = {"web": 150_000_000, "gpu": 8 << 30, "cpu": 150_000_000}  # each without any
+
+
+def in_bytes(amount: str) -> int:
+    number, unit = amount.rstrip("KMGikmg"), amount.lstrip("0123456789")
+    return int(number) << {"Mi": 20, "m": 20, "Gi": 30, "g": 30}[unit]
+
+
+def test_memory_counts_the_processes_that_open_pictures(objects: list[JSON]) -> None:
+    services = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())["services"]
+    for name, processes in PROCESSES.items():
+        template = named(objects, "Deployment", name)["spec"]["template"]
+        resources = template["spec"]["containers"][0]["resources"]
+        decoders = processes * MOST_PROCESSES * DECODER_BYTES
+        own = processes * OWN_BYTES[name]
+        assert in_bytes(resources["requests"]["memory"]) >= own + decoders, name
+        assert in_bytes(resources["limits"]["memory"]) >= 2 * own + decoders, name
+        assert in_bytes(services[name]["mem_limit"]) >= in_bytes(resources["limits"]["memory"]), name
+
+
+def test_every_process_serves_metrics_where_the_network_lets_the_scraper_in(objects: list[JSON]) -> None:
+    settings = named(objects, "ConfigMap", "editq")["data"]
+    policy = named(objects, "NetworkPolicy", "metrics")["spec"]
+    (rule,) = policy["ingress"]
+    (chosen,) = policy["podSelector"]["matchExpressions"]
+    assert set(chosen["values"]) == set(PROCESSES)
+    assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"editq.io/may-call": "true"}}}]
+    compose = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())
+    scraped = yaml.safe_load((ROOT / "deploy/prometheus/compose.yml").read_text())["scrape_configs"]
+    found = {each["dns_sd_configs"][0]["names"][0]: each["dns_sd_configs"][0]["port"] for each in scraped}
+    assert settings["EDITQ_METRICS_HOST"] == "0.0.0.0"
+    for name in PROCESSES:
+        template = named(objects, "Deployment", name)["spec"]["template"]
+        ports = {port["name"]: port["containerPort"] for port in template["spec"]["containers"][0]["ports"]}
+        assert [rule["ports"][0]["port"]] == ["metrics"]
+        assert str(ports["metrics"]) == settings["EDITQ_METRICS_PORT"]
+        assert template["metadata"]["annotations"]["prometheus.io/port"] == settings["EDITQ_METRICS_PORT"]
+        service = compose["services"][name]
+        assert service["environment"]["EDITQ_METRICS_PORT"] == str(found[name]) == "9464"
+        assert "monitoring" in service["networks"]
 
 
 def linted(*command: str | Path) -> None:
