@@ -1,6 +1,7 @@
 """The `editq` command."""
 
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -28,7 +29,7 @@ from editq.cli_operators import queues, usage, workers
 from editq.cli_train import evaluate, gallery, train
 from editq.cli_vectors import vectors
 from editq.demo import demo
-from editq.folder import AlreadyRunning, DataFolder
+from editq.folder import KEY_FILE, AlreadyRunning, DataFolder
 from editq.processes import Interrupted
 
 
@@ -82,6 +83,9 @@ def _command() -> str:
 
 
 def _welcome(service: embedded.Service) -> str:
+    key = ""
+    if embedded.asks_for_keys(service.env):  # named by its file: the key itself is shown nowhere
+        key = f' -H "Authorization: Bearer $(cat {shlex.quote(str(service.folder.path / KEY_FILE))})"'
     body = '{"kind": "sample", "model": "cars", "seed": 1}'
     return f"""
 editq is ready at {service.address}
@@ -90,8 +94,8 @@ editq is ready at {service.address}
   data, logs  {service.folder.path}
 
 Draw a car, and look at the job:
-  curl -s {service.address}/v1/jobs -H 'Content-Type: application/json' -d '{body}'
-  curl -s '{service.address}/v1/jobs?limit=1'
+  curl -s {service.address}/v1/jobs{key} -H 'Content-Type: application/json' -d '{body}'
+  curl -s '{service.address}/v1/jobs?limit=1'{key}
   {_command()} jobs list
 
 Ctrl-C stops it.

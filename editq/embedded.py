@@ -174,10 +174,14 @@ def _start_all(service: Service, api_fd: int) -> None:
     service.announce()
 
 
+def asks_for_keys(env: Mapping[str, str]) -> bool:
+    required = env.get("EDITQ_KEYS_REQUIRED", "").lower() in ("1", "true", "yes", "on")
+    return required or not is_loopback(env["EDITQ_HOST"])
+
+
 def _ensure_key(service: Service) -> None:
     """Where the service asks for keys, commands of this folder's owner find one there."""
-    required = service.env.get("EDITQ_KEYS_REQUIRED", "").lower() in ("1", "true", "yes", "on")
-    if (required or not is_loopback(service.env["EDITQ_HOST"])) and service.folder.key() is None:
+    if asks_for_keys(service.env) and service.folder.key() is None:
         create = ("create", "--tenant", LOCAL_TENANT, "--scope", "admin", "--name", "this data folder")
         to = ("--to", str(service.folder.path / KEY_FILE))
         service.run_once("key", (*_PYTHON, "workers.keys", *create, *to))

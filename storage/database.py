@@ -7,6 +7,7 @@ PostgreSQL runs at READ COMMITTED; who decides by what a row says locks that row
 
 import contextlib
 import os
+import re
 import select
 import sqlite3
 import time
@@ -30,7 +31,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from storage.errors import StorageFull, StorageUnavailable
+from storage.errors import NotMigrated, StorageFull, StorageUnavailable
 from storage.meters import observed
 
 BUSY_TIMEOUT_S = 15.0
@@ -41,6 +42,7 @@ _CLOCKS = {
     "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",  # 3.40 has no unixepoch('subsec')
     "postgresql": "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS double precision)",
 }
+_SQLITE_LACKS = re.compile(r"no such (table|column)|has no column named")
 # A single SELECT needs no transaction: no lock is taken, and nothing can be left open.
 _READER: dict[str, dict[str, Any]] = {
     "sqlite": {"editq_reader": True},  # SQLAlchemy's AUTOCOMMIT would switch the driver's own BEGINs on again
@@ -60,7 +62,8 @@ class Database:
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
-        """One short transaction. Raises StorageUnavailable when the database does not answer."""
+        """One short transaction. Raises StorageUnavailable when the database does not answer, or is
+        not migrated."""
         with observed("database", "write"), _named_errors(), self.engine.begin() as connection:
             then: list[Callable[[], None]] = []
             connection.info[_THEN] = then
@@ -107,10 +110,12 @@ def _named_errors() -> Iterator[None]:
     except (OperationalError, InterfaceError, PoolTimeoutError) as error:
         if isinstance(error, OperationalError) and _is_full(error.orig):
             raise StorageFull("The database's disk is full.") from error
+        _refuse_old_tables(error)
         raise StorageUnavailable("The database does not answer.") from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise StorageUnavailable("The connection to the database was lost.") from error
+        _refuse_old_tables(error)
         raise
 
 
@@ -118,6 +123,18 @@ def _is_full(error: BaseException | None) -> bool:
     """By SQLite's result code, or PostgreSQL's SQLSTATE disk_full."""
     code = getattr(error, "sqlite_errorcode", None) or getattr(error, "sqlstate", None)
     return code in (sqlite3.SQLITE_FULL, "53100")
+
+
+def _refuse_old_tables(error: DBAPIError | PoolTimeoutError) -> None:
+    """Raises NotMigrated for a table or column that there is not: by PostgreSQL's SQLSTATE undefined_table or
+    undefined_column; SQLite has words alone."""
+    met = getattr(error, "orig", None)
+    lacks = getattr(met, "sqlstate", None) in ("42P01", "42703")
+    if lacks or (isinstance(met, sqlite3.OperationalError) and _SQLITE_LACKS.search(str(met))):
+        raise NotMigrated(
+            "The database has not the tables of this version.",
+            expected="a run of `python -m workers.release`",
+        ) from error
 
 
 def _postgresql(url: URL) -> Engine:

@@ -58,7 +58,9 @@
     ├── LeaseLost                 lease_lost          409  no   another attempt owns the row
     ├── Unavailable               unavailable         503  yes  a part of the platform is away
     │   ├── StorageUnavailable    storage_unavailable 503
-    │   │   └── StorageFull       storage_full        507
+    │   │   ├── StorageFull       storage_full        507
+    │   │   └── NotMigrated       not_migrated        503       the database has not this version's tables
+    │   ├── IssuerUnavailable     issuer_unavailable  503       of tokens: none can be checked
     │   └── ObjectCorrupt         object_corrupt      503       the bytes read are not those written
     └── JobFailed                 job_failed          500  no   an operation could not end well
         ├── JobCanceled           job_canceled        409       who waited for its result has none
@@ -337,6 +339,18 @@ class StorageUnavailable(Unavailable):
 
 class StorageFull(StorageUnavailable):
     code, status = "storage_full", 507
+
+
+class NotMigrated(StorageUnavailable):
+    """The database lacks a table or column of this version: `python -m workers.release` adds them."""
+
+    code = "not_migrated"
+
+
+class IssuerUnavailable(Unavailable):
+    """The issuer of tokens does not answer, and its keys are not known."""
+
+    code = "issuer_unavailable"
 
 
 class ObjectCorrupt(Unavailable):

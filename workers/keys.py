@@ -5,7 +5,7 @@
     python -m workers.keys revoke --tenant acme KEY_ID
 
 `create` prints the key, once, and nothing else on standard output; with --to it goes into a file that only
-its owner may read.
+its owner may read. What is changed is told in the audit log (workers/audit.py).
 """
 
 import os
@@ -20,6 +20,7 @@ from storage.errors import EditqError
 from storage.key_records import Scope
 from storage.keys import SqlKeys
 from storage.settings import Settings
+from workers.audit import keep_audit, note
 
 tenant = click.option("--tenant", metavar="NAME", required=True, help="Whose keys.")
 
@@ -47,6 +48,7 @@ def create(tenant: str, scope: str, name: str, lasts_days: float | None, to: Pat
     """Create a key, and print it: it is shown this once."""
     lasts_s = None if lasts_days is None else lasts_days * 86400.0
     key, secret = opened().create(tenant, name, Scope(scope), lasts_s=lasts_s)
+    note("keys.create_key", f"/v1/keys/{key.id}", tenant)
     if to is None:
         click.echo(secret.text)
     else:
@@ -76,11 +78,14 @@ def list_keys(tenant: str) -> None:
 @click.argument("key_id", metavar="KEY_ID")
 def revoke(tenant: str, key_id: str) -> None:
     """Revoke a key: from now on it is refused."""
-    click.echo(f"revoked: editq_{opened().revoke(tenant, key_id).prefix}_…")
+    key = opened().revoke(tenant, key_id)
+    note("keys.revoke_key", f"/v1/keys/{key.id}", tenant)
+    click.echo(f"revoked: editq_{key.prefix}_…")
 
 
 if __name__ == "__main__":
     try:
+        keep_audit(Settings())
         main()
     except EditqError as error:
         click.echo(f"{error.detail}{f' Expected: {error.expected}.' if error.expected else ''}", err=True)

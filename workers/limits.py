@@ -4,7 +4,7 @@
     python -m workers.limits set --tenant acme jobs_running 4
     python -m workers.limits unset --tenant acme jobs_running
 
-0 is no limit. It holds within seconds; nothing is restarted.
+0 is no limit. It holds within seconds; nothing is restarted. What is changed is told in the audit log.
 """
 
 import dataclasses
@@ -17,6 +17,7 @@ from storage.key_records import checked_tenant
 from storage.limit_records import Limit
 from storage.limits import SqlLimits
 from storage.settings import Settings
+from workers.audit import keep_audit, note
 
 tenant = click.option("--tenant", metavar="NAME", required=True, help="Whose limits.")
 limit = click.argument("limit", type=click.Choice([name.value for name in Limit]))
@@ -49,6 +50,7 @@ def show(tenant: str) -> None:
 def set_limit(tenant: str, limit: str, value: float) -> None:
     """Set a limit of a tenant."""
     opened().set(checked_tenant(tenant), Limit(limit), value)
+    note("limits.set", f"{limit} = {value:g}", tenant)
 
 
 @main.command()
@@ -57,7 +59,9 @@ def set_limit(tenant: str, limit: str, value: float) -> None:
 def unset(tenant: str, limit: str) -> None:
     """Let a tenant have what the settings say."""
     opened().set(checked_tenant(tenant), Limit(limit), None)
+    note("limits.unset", limit, tenant)
 
 
 if __name__ == "__main__":
+    keep_audit(Settings())
     main()

@@ -8,13 +8,17 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 
 import storage.access_tables
 import storage.library_tables  # noqa: F401  their tables are in METADATA too
 from storage.database import Database
-from storage.errors import EditqError
+from storage.errors import EditqError, NotMigrated, StorageUnavailable
 from storage.file_tables import FILES
 from storage.jobs import SqlJobs
+from storage.key_records import Scope
+from storage.keys import SqlKeys
+from storage.library import SqlLibrary
 from storage.migrate import current, known, migrate, newest, step_back
 from storage.records import Priority
 
@@ -229,4 +233,33 @@ def test_a_database_of_a_newer_version_is_left_as_it_is(empty_url: str) -> None:
     migrate(empty_url)
     assert current(empty_url) == "9999"
 
+    database.close()
+
+
+def test_a_database_that_was_not_migrated_says_so(empty_url: str) -> None:
+    database = Database(empty_url)
+    jobs, keys, library = SqlJobs(database), SqlKeys(database), SqlLibrary(database)
+    steps = (
+        (lambda: jobs.add("local", "edit", {}), None),  # no table at all
+        (lambda: keys.create("local", "one", Scope.READ), "0005"),  # one that came later, written
+        (keys.any, "0005"),  # the same, read
+        (lambda: library.inversion("local", "a" * 64), "0008"),  # a column that came later
+    )
+    for work, revision in steps:
+        if revision is not None:
+            migrate(empty_url, revision)
+        with pytest.raises(NotMigrated) as caught:
+            work()
+        assert caught.value.code == "not_migrated"
+        assert "workers.release" in (caught.value.expected or "")
+    migrate(empty_url)
+    for work, _ in steps:
+        work()
+    with (
+        pytest.raises(
+            ProgrammingError if database.engine.dialect.name == "postgresql" else StorageUnavailable
+        ),
+        database.write() as connection,
+    ):
+        connection.execute(text("SELEC 1"))  # what is wrong in another way is not called that
     database.close()
