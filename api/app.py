@@ -56,7 +56,8 @@ WAITING_REQUESTS = 16  # gunicorn_conf.py sets it by the number of threads
 BEARER = {
     "type": "http",
     "scheme": "bearer",
-    "description": "An API key. The service of one machine, on loopback, takes requests without one.",
+    "description": "An API key, or a token of the operator's issuer. The service of one machine, on "
+    "loopback, takes requests without one.",
 }
 HEADERS = {
     "X-Content-Type-Options": "nosniff",

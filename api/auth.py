@@ -1,4 +1,5 @@
-"""Who is asking, and whether they may: by an API key, or as the one user of this machine.
+"""Who is asking, and whether they may: by an API key, a token of the operator's issuer, or as the one user of
+this machine.
 
 Without keys only loopback is answered. A web page in the user's browser can reach that too, so the Host is
 checked (DNS rebinding: the page's own name would stand there) and so is the Origin (another site's script or
@@ -15,7 +16,7 @@ from api.scopes import OPERATORS, check_stated, scope_of
 from api.service import service
 from storage.addresses import is_loopback
 from storage.errors import EditqError, Forbidden, KeyMalformed, KeyMissing, ScopeMissing
-from storage.key_records import USED_EVERY_S, ApiKey, Scope, check, split
+from storage.key_records import BEGINNING, USED_EVERY_S, ApiKey, Scope, check, split
 from storage.records import LOCAL_TENANT
 from storage.settings import Settings
 
@@ -29,7 +30,7 @@ def brings_key(request: Request) -> bool:
 
 
 def authenticate(request: Request) -> ApiKey:
-    """The key that the request carries. Raises an Unauthorised."""
+    """The key that the request carries, or whose token it is. Raises an Unauthorised, or what Tokens does."""
     scheme, _, text = request.headers.get("Authorization", "").partition(" ")
     if not scheme:
         raise KeyMissing(
@@ -37,6 +38,9 @@ def authenticate(request: Request) -> ApiKey:
         )
     if scheme.lower() != "bearer":
         raise KeyMalformed("Only API keys are known here.", field="Authorization", expected="Bearer editq_…")
+    tokens = service().tokens
+    if tokens is not None and not text.strip().startswith(BEGINNING):
+        return tokens.bearer(text.strip())
     given, keys = split(text.strip()), service().stores.keys
     stored = keys.stored(given.prefix)
     key = check(given, stored)
@@ -51,7 +55,7 @@ def authorise(key: ApiKey, endpoint: str | None, operators: frozenset[str]) -> N
     needed = scope_of(endpoint) or Scope.READ
     if not key.scope.allows(needed):
         raise ScopeMissing(
-            f"This key may {key.scope}, and this asks for {needed}.",
+            f"This key or token may {key.scope}, and this asks for {needed}.",
             field="Authorization",
             expected=f"a key of scope {needed}",
         )

@@ -1,5 +1,6 @@
 """What is looked at before a process lets anybody in: where it listens, and whether there is a key."""
 
+import importlib
 import logging
 from collections.abc import Iterable
 from typing import Any
@@ -30,10 +31,20 @@ def check_doors(settings: Settings, names: Iterable[Any]) -> None:
             )
 
 
+def _check_packages() -> None:
+    try:
+        importlib.import_module("jwt")
+    except ImportError as error:
+        text = f"EDITQ_OIDC is set, and tokens cannot be checked ({error}): install editq[oidc]."
+        raise NotOpened(text) from None
+
+
 def check_keys(settings: Settings, keys: Keys) -> None:
-    """Raises NotOpened where keys are asked for and there is none. A database that is away is waited for:
-    nobody is let in meanwhile."""
-    if not settings.keys_required:
+    """Raises NotOpened where keys are asked for and there is none, nor an issuer of tokens. A database
+    that is away is waited for: nobody is let in meanwhile."""
+    if settings.oidc is not None:
+        _check_packages()
+    if not settings.keys_required or settings.oidc is not None:
         return
     try:
         there = keys.any()

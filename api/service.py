@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from flask import current_app, g
 
@@ -11,6 +12,9 @@ from storage.limit_records import Held, Limit
 from storage.settings import Settings
 from storage.stores import Stores
 from workers.queue import Ring
+
+if TYPE_CHECKING:
+    from api.tokens import Tokens
 
 
 @dataclass
@@ -26,6 +30,17 @@ class Service:
     def __post_init__(self) -> None:
         self.limits: Known[dict[Limit, float]] = Known(self.stores.limits.of)
         self.held: Known[Held] = Known(self.stores.limits.held)
+        self.tokens = tokens_of(self.settings)
+
+
+def tokens_of(settings: Settings) -> "Tokens | None":
+    """None where no issuer is named. Raises ImportError without the extra `oidc`."""
+    if settings.oidc is None:
+        return None
+    from api.issuer import Issuer
+    from api.tokens import Tokens
+
+    return Tokens(Issuer(settings.oidc))
 
 
 def service() -> Service:

@@ -1,14 +1,16 @@
 """`python -m storage.configuration > docs/configuration.md`: every variable, from where they are read."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from storage.oidc_settings import OidcSettings
 from storage.settings import Settings
 from storage.sources import BucketSettings
 
@@ -64,16 +66,16 @@ def page() -> str:
             )
         cells = (f"`EDITQ_{name.upper()}`", kind(field), default(field), cell(field.description or ""))
         parts.append(f"| {' | '.join(cells)} |\n")
-    parts.append(bucket_fields())
+    parts += [members("A bucket in EDITQ_BUCKETS", BucketSettings), members("EDITQ_OIDC", OidcSettings)]
     return "".join(parts) + TAIL
 
 
-def bucket_fields() -> str:
+def members(what: str, of: type[BaseModel]) -> str:
     rows = [
         f"| `{name}` | {kind(field)} | {default(field)} | {cell(field.description or '')} |\n"
-        for name, field in BucketSettings.model_fields.items()
+        for name, field in of.model_fields.items()
     ]
-    head = "\n## A bucket in EDITQ_BUCKETS\n\n| member | kind | default | what it is |\n|---|---|---|---|\n"
+    head = f"\n## {what}\n\n| member | kind | default | what it is |\n|---|---|---|---|\n"
     return head + "".join(rows)
 
 
@@ -92,7 +94,7 @@ def words(annotation: Any) -> list[str]:
         return words(arguments[0])
     if origin in (tuple, list):
         return ["list"]
-    if origin is dict:
+    if origin is dict or (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
         return ["JSON"]
     known = {
         bool: "`true` or `false`",
@@ -115,6 +117,8 @@ def default(field: FieldInfo) -> str:
         if isinstance(value, tuple)
         else str(value).lower()
         if isinstance(value, bool)
+        else json.dumps(value)
+        if isinstance(value, dict)
         else value
     )
     return f"`{shown:,.0f}`".replace(",", " ") if big(shown) else f"`{shown}`"

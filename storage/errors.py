@@ -26,9 +26,15 @@
     │   ├── KeyMalformed          key_malformed       401       not of the shape of a key
     │   ├── KeyUnknown            key_unknown         401
     │   ├── KeyExpired            key_expired         401
-    │   └── KeyRevoked            key_revoked         401
+    │   ├── KeyRevoked            key_revoked         401
+    │   ├── TokenMalformed        token_malformed     401       neither a key nor a token
+    │   ├── TokenRefused          token_refused       401       by its algorithm, key, signature or claims
+    │   ├── TokenForeign          token_foreign       401       of another issuer, or for another audience
+    │   ├── TokenEarly            token_early         401       it does not hold yet
+    │   └── TokenExpired          token_expired       401
     ├── Forbidden                 forbidden           403  no   this origin or host may not
-    │   └── ScopeMissing          scope_missing       403       the key may not do this
+    │   ├── ScopeMissing          scope_missing       403       the key may not do this
+    │   └── TenantMissing         tenant_missing      403       the token names none
     ├── NotFound                  not_found           404  no   ... or it belongs to somebody else
     │   ├── ImageNotFound         image_not_found     404
     │   ├── FileNotFound          file_not_found      404
@@ -205,6 +211,28 @@ class KeyRevoked(Unauthorised):
     code = "key_revoked"
 
 
+class TokenMalformed(Unauthorised):
+    code = "token_malformed"
+
+
+class TokenRefused(Unauthorised):
+    code = "token_refused"
+
+
+class TokenForeign(Unauthorised):
+    """The token is of another issuer, or for another audience."""
+
+    code = "token_foreign"
+
+
+class TokenEarly(Unauthorised):
+    code = "token_early"
+
+
+class TokenExpired(Unauthorised):
+    code = "token_expired"
+
+
 class Forbidden(EditqError):
     code, status = "forbidden", 403
 
@@ -213,6 +241,12 @@ class ScopeMissing(Forbidden):
     """The API key may not do this: its scope is less than the route's."""
 
     code = "scope_missing"
+
+
+class TenantMissing(Forbidden):
+    """The token is the issuer's, and names no tenant."""
+
+    code = "tenant_missing"
 
 
 class NotFound(EditqError):

@@ -12,7 +12,8 @@ from enum import StrEnum
 
 from storage.errors import InvalidInput, KeyExpired, KeyMalformed, KeyRevoked, KeyUnknown
 
-SHAPE = re.compile(r"editq_([a-z2-7]{12})_([A-Za-z0-9_-]{43})")
+BEGINNING = "editq_"
+SHAPE = re.compile(rf"{BEGINNING}([a-z2-7]{{12}})_([A-Za-z0-9_-]{{43}})")
 TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")  # it begins the keys of objects
 USED_EVERY_S = 300.0  # how finely the time of the last use is known: not every request writes
 _LETTERS = "abcdefghijklmnopqrstuvwxyz234567"

@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from storage.addresses import is_loopback, networks_of
 from storage.limit_records import Limit
+from storage.oidc_settings import OidcSettings
 from storage.records import LOCAL_TENANT
 from storage.sources import BucketSettings
 
@@ -83,6 +84,11 @@ class Settings(BaseSettings):
         default_factory=lambda data: not is_loopback(data["host"]),
         description="Whether every request needs an API key. Without keys only loopback is answered. "
         "Default: where HOST is another address.",
+    )
+    oidc: OidcSettings | None = Field(
+        default=None,
+        description="Who issues bearer tokens to people, as JSON: "
+        '{"issuer": "https://login.example.org", "audience": "editq"}. Needs the extra `oidc`.',
     )
     operators: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(LOCAL_TENANT,),

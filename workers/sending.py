@@ -1,7 +1,6 @@
-"""One webhook call: signed, to an address that may be called (workers/pinned.py), within its time.
+"""One webhook call: signed, to an address that may be called (storage/pinned.py), within its time.
 
-Of the answer the head is read, no more. Redirects are not followed, and proxies that the environment names
-are not used. What is said of a call that failed holds nothing that the receiver wrote.
+Of the answer the head is read, no more.
 """
 
 import ssl
@@ -11,16 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-import httpcore
 import httpx
 from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 
 from storage.addresses import networks_of
+from storage.pinned import Headers, called
 from storage.records import Delivery
 from storage.version import code_version
-from workers.pinned import CallFailed, Deadline, PinnedBackend
-
-UNCALLABLE = "the URL cannot be called"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,27 +38,18 @@ class Caller:
 
     def call(self, delivery: Delivery, *, at: float) -> Answer:
         """Send it once, signed as of `at` (seconds since the epoch). Raises CallFailed."""
-        url, host = _target(delivery.url)
-        body, headers = delivery.body.encode(), self._headers(delivery, at) | {"Host": host}
-        backend = PinnedBackend(self._networks, Deadline(self._timeout_s))
-        try:
-            with (
-                httpcore.ConnectionPool(ssl_context=self._trust, network_backend=backend) as pool,
-                pool.stream("POST", url, headers=headers, content=body) as response,
-            ):
-                return Answer(response.status, retry_after_s(response.headers, now=time.time()))
-        except httpcore.TimeoutException:
-            raise CallFailed(f"no answer within {self._timeout_s:g} s") from None
-        except httpcore.ConnectError:
-            raise CallFailed("no connection") from None
-        except httpcore.NetworkError:
-            raise CallFailed("the connection broke") from None
-        except (httpcore.LocalProtocolError, httpcore.UnsupportedProtocol):
-            raise CallFailed(UNCALLABLE) from None
-        except httpcore.ProtocolError:
-            raise CallFailed("the answer is not HTTP") from None
+        with called(
+            "POST",
+            delivery.url,
+            headers=self._headers(delivery, at),
+            content=delivery.body.encode(),
+            networks=self._networks,
+            timeout_s=self._timeout_s,
+            trust=self._trust,
+        ) as response:
+            return Answer(response.status, retry_after_s(response.headers, now=time.time()))
 
-    def _headers(self, delivery: Delivery, at: float) -> dict[str | bytes, str | bytes]:
+    def _headers(self, delivery: Delivery, at: float) -> Headers:
         signature = self._signer.sign(delivery.id, datetime.fromtimestamp(int(at), UTC), delivery.body)
         return {
             "Content-Type": "application/json",
@@ -78,18 +65,6 @@ def _signer(secret: str) -> Webhook:
         return Webhook(secret)
     except EmptyWebhookSecretError:
         raise ValueError("the secret is empty") from None
-
-
-def _target(text: str) -> tuple[httpcore.URL, str]:
-    """Where to call, and the Host header. Names of users are refused: they would be shown with the URL."""
-    try:
-        url = httpx.URL(text)
-    except (httpx.InvalidURL, UnicodeError) as error:
-        raise CallFailed(UNCALLABLE) from error
-    if url.userinfo or not url.host:
-        raise CallFailed(UNCALLABLE)
-    parts = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-    return parts, url.netloc.decode()
 
 
 def retry_after_s(headers: Iterable[tuple[bytes, bytes]], *, now: float) -> float | None:

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
+from storage.pinned import CallFailed
 from storage.records import Delivery
 from storage.settings import Settings
 from storage.upkeep import Outbox
-from workers.pinned import CallFailed
 from workers.sending import Answer, Caller
 
 PAUSES_S = (5.0, 30.0, 120.0, 600.0, 3600.0, 3 * 3600.0, 6 * 3600.0, 12 * 3600.0, 24 * 3600.0)

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from webhook_receiver import LOOPBACK, SECRET, Answer, drips, hangs, receiving, says, writes
 
 from editq.webhooks import WebhookRefused, verify
+from storage.pinned import CallFailed
 from storage.records import Delivery
-from workers.pinned import CallFailed
 from workers.sending import Answer as Answered
 from workers.sending import Caller
 

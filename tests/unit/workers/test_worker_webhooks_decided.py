@@ -5,7 +5,7 @@ from email.utils import formatdate
 
 import pytest
 
-from workers.pinned import CallFailed
+from storage.pinned import CallFailed
 from workers.sending import Answer, retry_after_s
 from workers.webhooks import PAUSES_S, Again, Delivered, GivenUp, decide, origin_of
 

@@ -1,25 +1,76 @@
-"""Connections of webhooks: to permitted addresses alone, each over by its deadline.
+"""Calls to addresses that others name (webhooks, an issuer of tokens): to permitted ones alone, each over by
+its deadline.
 
 The name is resolved once and all its addresses are judged; the connection is made to one of those very
 addresses. So a name server that says something else a moment later (DNS rebinding) moves nothing, while TLS
-still goes by the name.
+still goes by the name. Redirects are not followed, and proxies that the environment names are not used. What
+is said of a call that failed holds nothing that the other side wrote.
 """
 # ruff: noqa: ARG002  httpcore's time limits are for single waits, and give way to the deadline
 
+import contextlib
 import queue
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import httpcore
+import httpx
 
 from storage.addresses import Network, permitted
+
+UNCALLABLE = "the URL cannot be called"
+Headers = dict[str | bytes, str | bytes]
 
 
 class CallFailed(Exception):
     """No answer was got. The sentence is short, and safe to show."""
+
+
+@contextlib.contextmanager
+def called(
+    method: str,
+    text: str,
+    *,
+    headers: Headers,
+    content: bytes | None = None,
+    networks: Iterable[Network],
+    timeout_s: float,
+    trust: ssl.SSLContext,
+) -> Iterator[httpcore.Response]:
+    """The answer, its body not yet read; all of it within `timeout_s`. Raises CallFailed."""
+    url, host = _target(text)
+    backend = PinnedBackend(networks, Deadline(timeout_s))
+    try:
+        with (
+            httpcore.ConnectionPool(ssl_context=trust, network_backend=backend) as pool,
+            pool.stream(method, url, headers=headers | {"Host": host}, content=content) as response,
+        ):
+            yield response
+    except httpcore.TimeoutException:
+        raise CallFailed(f"no answer within {timeout_s:g} s") from None
+    except httpcore.ConnectError:
+        raise CallFailed("no connection") from None
+    except httpcore.NetworkError:
+        raise CallFailed("the connection broke") from None
+    except (httpcore.LocalProtocolError, httpcore.UnsupportedProtocol):
+        raise CallFailed(UNCALLABLE) from None
+    except httpcore.ProtocolError:
+        raise CallFailed("the answer is not HTTP") from None
+
+
+def _target(text: str) -> tuple[httpcore.URL, str]:
+    """Where to call, and the Host header. Names of users are refused: they would be shown with the URL."""
+    try:
+        url = httpx.URL(text)
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise CallFailed(UNCALLABLE) from error
+    if url.userinfo or not url.host:
+        raise CallFailed(UNCALLABLE)
+    parts = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+    return parts, url.netloc.decode()
 
 
 class Deadline:
