@@ -9,7 +9,7 @@ CHAOS := PYTHONPATH=tests $(BIN)/python -m chaos
 FUZZ := PYTHONPATH=.:tests:tests/unit/api:tests/unit/gpu_ops $(BIN)/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-gpu test-all chaos chaos-report bench bench-short check docs format train-cars train-faces gallery fuzz fuzz-api licences clean distclean
+.PHONY: help install demo up test test-gpu test-all chaos chaos-report bench bench-short check docs format train-cars train-faces gallery shots fuzz fuzz-api licences clean distclean
 
 help: ## list the targets
 	@echo "editq: an asynchronous job queue for semantic image editing"; echo
@@ -77,6 +77,9 @@ train-faces: install ## the same of the second bundled model, in training-out/fa
 
 gallery: install ## draw docs/gallery.md and its pictures from the bundled models: some minutes for each
 	$(BIN)/python -m gpu_ops.gallery
+
+shots: install ## take the studio's pictures in docs/ anew, of a service started for them: some minutes
+	$(BIN)/python docs/studio_shots.py
 
 licences: install ## write docs/licences.md: what each pinned package is licensed under
 	$(BIN)/python docs/licences.py

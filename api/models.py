@@ -8,9 +8,11 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field
 
+from api.download import send_object
 from api.errors import responses
 from api.paging import answer
 from api.service import stores, tenant_id
+from storage.errors import OutputNotFound
 from storage.library_records import Model
 
 models = APIBlueprint(
@@ -81,6 +83,25 @@ def list_models() -> Response:
 def get_model(path: ModelPath) -> Response:
     """Describe a model: its parts with names and colours, part groups, resolution, digest, card."""
     return answer(model_view(stores().library.get_model(tenant_id(), path.name)))
+
+
+@models.get(
+    "/<name>/preview",
+    operation_id="getModelPreview",
+    responses={
+        200: {
+            "description": "A sheet of samples.",
+            "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+        },
+        **responses(404),
+    },
+)
+def get_model_preview(path: ModelPath) -> Response:
+    """Show what a model draws: a sheet of its samples, where it came with one (`files` says so)."""
+    preview = stores().library.get_model(tenant_id(), path.name).files.get("preview")
+    if preview is None:
+        raise OutputNotFound(f"The model {path.name} came without a preview.", field="name")
+    return send_object(preview, f"{path.name}.png")
 
 
 @models.delete("/<name>", operation_id="deleteModel", responses={204: None, **responses(404, 409)})

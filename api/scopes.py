@@ -20,7 +20,7 @@ READ = frozenset(
     {
         *("images.list_images", "images.get_image", "images.get_image_content"),
         *("files.list_files", "files.get_file", "files.get_file_content"),
-        *("models.list_models", "models.get_model"),
+        *("models.list_models", "models.get_model", "models.get_model_preview"),
         *("vectors.list_vectors", "vectors.get_vector", "vectors.get_vector_content"),
         "vectors.get_vector_file",
         *("jobs.list_jobs", "jobs.get_job", "jobs.get_output"),

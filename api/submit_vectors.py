@@ -53,7 +53,7 @@ def named_vector(vector_id: str, field: str, model: Model, tenant_id: str, store
             error.field = field  # the library knows no place in a request
             raise
         if not vector.fits(model):
-            raise InvalidInput(f"Vector {vector.id} was learned on another generator.")
+            raise InvalidInput(f"{vector.name} was learned on another generator: that of {vector.model}.")
     return vector
 
 

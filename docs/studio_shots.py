@@ -1,20 +1,25 @@
-"""Take the studio's pictures in docs/ from a running service, in Debian's Chromium.
+"""Take the studio's pictures in docs/, of a service that is started for it, in Debian's Chromium.
 
-editq up &
-python docs/studio_shots.py http://127.0.0.1:8000
+make shots
 """
 
+import contextlib
+import signal
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 DOCS = Path(__file__).parent
-sys.path.insert(0, str(DOCS.parent / "tests"))
+sys.path[:0] = [str(DOCS.parent / "tests"), str(DOCS.parent / "tests" / "acceptance")]
 
 import browser  # noqa: E402
+import places  # noqa: E402
 
 SEED = "7"
-LONG_MS = 600_000
+LONG_MS = 900_000
+PHONE = {"width": 360, "height": 740}
 TYRES = ((0.18, 0.6, 0.38, 0.6), (0.64, 0.6, 0.84, 0.6))
 
 
@@ -25,6 +30,7 @@ def shot(page: Any, name: str) -> None:
 
 
 def draw(page: Any) -> None:
+    page.set_default_timeout(LONG_MS)
     page.fill("#seed", SEED)
     page.click("text=Draw")
     page.wait_for_selector("#mask", state="visible")
@@ -47,7 +53,7 @@ def editing(page: Any) -> None:
 
 def vectors(page: Any) -> None:
     page.click("nav [data-view=vectors]")
-    page.click(".card:has-text('larger wheels')")
+    page.click(".choose:has-text('larger wheels')")
     page.focus(".slider input")
     for _ in range(25):
         page.keyboard.press("ArrowRight")
@@ -63,19 +69,28 @@ def annotating(page: Any) -> None:
     shot(page, "annotate")
 
 
-def main(address: str) -> None:
-    with browser.chromium() as chromium:
+@contextlib.contextmanager
+def serving() -> Iterator[str]:
+    """The address of a service with nothing in it but what is bundled."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = places.make_place(Path(folder) / "data")
+        process = place.start()
+        try:
+            place.until_ready(process)
+            yield str(place.folder.running_address())
+        finally:
+            places.finish(process, signal.SIGTERM)
+
+
+def main() -> None:
+    with serving() as address, browser.chromium() as chromium:
         with browser.studio(chromium, address) as page:
-            page.set_default_timeout(LONG_MS)
             for part in (editing, vectors, annotating):
                 part(page)
-        with browser.studio(chromium, address, viewport={"width": 360, "height": 740}) as page:
+        with browser.studio(chromium, address, viewport=PHONE, device_scale_factor=2) as page:
             draw(page)
             shot(page, "phone")
-        with browser.studio(chromium, address, color_scheme="dark") as page:
-            draw(page)
-            shot(page, "dark")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2])
+    main()

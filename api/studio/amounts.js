@@ -1,14 +1,21 @@
 // From strengths to amounts of change and back, by a vector's transfer report; as the service does it.
 
-/** How a slider of this vector goes: { unit, low, high, step, strengths: [low, high] }. */
+const UNKNOWN = [-2, 2]; // strengths to try where nothing was measured
+const FINER = [[20, 1, 0], [2, 0.1, 1], [0, 0.01, 2]]; // from so many percent in all on: step, digits
+
+/** How a slider of this vector goes: { unit, low, high, step, digits, strengths: [low, high] }. */
 export function rangeOf(vector) {
   const table = tableOf(vector);
-  const [low, high] = vector.report?.recommended ?? [-2, 2];
   const changes = table.map(([, change]) => change);
-  if (!changes.some(Boolean)) return { unit: "strength", low, high, step: 0.05, strengths: [low, high] };
-  const ends = [low, high].map((strength) => changeAt(table, strength) * 100);
+  const tried = table.length ? [table[0][0], table.at(-1)[0]] : UNKNOWN;
+  const [low, high] = vector.report?.recommended ?? tried;
+  const strengths = [low, high];
+  if (!changes.some(Boolean)) return { unit: "strength", low, high, step: 0.01, digits: 2, strengths };
+  const ends = strengths.map((strength) => changeAt(table, strength) * 100);
   const [least, most] = [Math.min(0, ...ends), Math.max(0, ...ends)];
-  return { unit: "amount", low: Math.ceil(least), high: Math.floor(most), step: 1, strengths: [low, high] };
+  const [, step, digits] = FINER.find(([span]) => most - least >= span);
+  const whole = (value, round) => Number((round(Number((value / step).toFixed(6))) * step).toFixed(digits));
+  return { unit: "amount", low: whole(least, Math.ceil), high: whole(most, Math.floor), step, digits, strengths };
 }
 
 const tableOf = (vector) => vector.report?.table ?? [];
@@ -41,16 +48,27 @@ export function useOf({ vector, range, value }) {
   return { vector: vector.id, amount: `${value > 0 ? "+" : ""}${value} %` };
 }
 
-export function inFigures({ range, value }) {
-  const sign = value > 0 ? "+" : value < 0 ? "−" : "";
-  return range.unit === "amount" ? `${sign}${Math.abs(value)} %` : `${sign}${Math.abs(value).toFixed(2)}`;
+/** A number with its sign, and with the minus that is one. */
+export function signed(value, digits = 0) {
+  const figures = Math.abs(value).toFixed(digits);
+  return `${Number(figures) === 0 ? "" : value > 0 ? "+" : "−"}${figures}`;
 }
+
+/** An end of a range: without digits that say nothing. */
+export const end = (value) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${Math.abs(value)}`;
+
+export const inFigures = ({ range, value }) => signed(value, range.digits) + (range.unit === "amount" ? " %" : "");
+
+const WHAT = { growth: "area", share: "share", shift: "place" };
+
+/** What a report measures, in two words: wheel area. */
+export const measured = ({ kind, name }) => `${name} ${WHAT[kind] ?? kind}`;
 
 /** What a report says, in a line. */
 export function recommended(vector) {
-  const range = vector.report?.recommended && rangeOf(vector);
-  if (!range) return "no report: try strengths";
-  if (range.unit === "strength") return `recommended strength ${range.low} to ${range.high}`;
-  const { kind, name } = vector.report.measure;
-  return `${name} ${kind === "growth" ? "area" : kind} ${range.low} to +${range.high} %`;
+  if (!vector.report?.strengths && !tableOf(vector).length) return "no report: try strengths";
+  if (!vector.report.recommended) return "no strength is recommended";
+  const range = rangeOf(vector);
+  const ends = `${end(range.low)} to ${end(range.high)}`;
+  return range.unit === "strength" ? `strength ${ends}` : `${measured(vector.report.measure)} ${ends} %`;
 }

@@ -26,7 +26,7 @@ export class AnnotateView {
     this.build();
     this.painter.addEventListener("stroke", () => this.keepSoon());
     this.painter.addEventListener("hover", ({ detail }) => (this.under.textContent = this.parts?.[detail]?.name ?? ""));
-    watch(["model"], () => (this.begun || !this.box.hidden) && this.reopen());
+    watch(["model"], () => this.otherModel());
     this.listen();
   }
 
@@ -71,11 +71,20 @@ export class AnnotateView {
     await this.reopen();
   }
 
+  otherModel() {
+    this.training.report.hidden = true;
+    if (!this.run.busy) this.run.box.hidden = true;
+    if (this.begun || !this.box.hidden) this.reopen();
+  }
+
   /** The work on this model that was left, if any. */
   async reopen() {
+    const { model } = state;
+    if (!model) return;
     this.begun = true;
-    this.training.name(state.model);
-    this.take(await Annotations.reopened().catch(() => null));
+    this.training.name(model);
+    const work = await Annotations.reopened(model).catch(() => null);
+    if (model === state.model) this.take(work);
   }
 
   async suggest() {
@@ -84,7 +93,10 @@ export class AnnotateView {
     try {
       const asked = await suggest(Number(this.count.value), Number(this.seed.value));
       const job = await this.run.start(asked.id, "Looking for pictures");
-      if (job?.status === "succeeded") this.take(new Annotations(job));
+      if (job?.status !== "succeeded") return;
+      const work = new Annotations(job);
+      if (job.spec.model === state.model.name) this.take(work);
+      else work.keep(); // it is there when its model is chosen again
     } catch (error) {
       this.run.fail(error.message);
     }

@@ -4,7 +4,7 @@ import { bytes, get, output, submit, upload } from "./api.js";
 import { decodeValues, encodeGrey } from "./png.js";
 import { keep, kept, state } from "./store.js";
 
-const KEPT = "annotations"; // { job, done: [number], masks: { number: base64 }, names }
+const keptOf = (model) => `annotations.${model}`; // { job, done: [number], masks: { number: base64 }, names }
 const TURN = 0.618033988749895;
 
 /** Ask for the pictures that would teach the model's segmenter most. */
@@ -20,16 +20,16 @@ export class Annotations {
     this.names = memory?.names ?? null;
   }
 
-  /** Those that a reload of the page has interrupted; null where there are none. */
-  static async reopened() {
-    const memory = kept(KEPT);
+  /** Those of this model that were left, by a reload or for another model; null where there are none. */
+  static async reopened(model) {
+    const memory = kept(keptOf(model.name));
     if (!memory) return null;
     const job = await get(`/v1/jobs/${memory.job}`);
-    return job.status === "succeeded" && job.spec.model === state.model.name ? new Annotations(job, memory) : null;
+    return job.status === "succeeded" ? new Annotations(job, memory) : null;
   }
 
   keep() {
-    keep(KEPT, { job: this.job.id, done: [...this.done], masks: Object.fromEntries(this.masks), names: this.names });
+    keep(keptOf(this.job.spec.model), { job: this.job.id, done: [...this.done], masks: Object.fromEntries(this.masks), names: this.names });
   }
 
   /** The part ids of picture i: { size, found, values }, found as it was suggested. */

@@ -8,6 +8,8 @@ const ADVICE = {
   unreadable_picture: "Choose a JPEG, PNG, WebP, BMP or TIFF picture.",
   picture_too_large: "Make the picture smaller and try again.",
   body_too_large: "Choose a smaller file.",
+  unreadable_vector: "Choose a file that Export, or editq vectors export, has written, or a .npy file of its numbers.",
+  vector_mismatch: "It is another model's: choose that model above, and import it there.",
   mask_unchanged: "Paint something into the mask first, or choose a change of a part.",
   nothing_to_stop: "It has not done a step yet: wait a moment, or cancel it.",
   not_enough_space: "Ask whoever runs the service to make room.",
@@ -91,6 +93,14 @@ export async function upload(file, role = "picture") {
   form.append("file", file, file.name || "picture");
   if (role !== "picture") form.append("role", role);
   return read(await ask("/v1/images", { method: "POST", body: form }, true));
+}
+
+/** A vector's file, with what is said of it: { model, name, editing_type, tags, q_edit }; what is empty is left out. */
+export async function sendVector(file, about) {
+  const form = new FormData();
+  form.append("file", file, file.name);
+  for (const [name, value] of Object.entries(about)) for (const each of [value].flat()) if (each) form.append(name, each);
+  return read(await ask("/v1/vectors", { method: "POST", body: form }, true));
 }
 
 export const output = (job, name) => `/v1/jobs/${job}/outputs/${name}`;

@@ -8,6 +8,7 @@ import { button, calmly, el, say } from "./dom.js";
 import { HistoryPanel } from "./history_panel.js";
 import { shortcuts } from "./keys.js";
 import { Mask } from "./mask.js";
+import { ModelCards } from "./model_cards.js";
 import { Painter } from "./painter.js";
 import { encodeGrey } from "./png.js";
 import { copyLink, ResultPanel, saveAs } from "./result_panel.js";
@@ -34,12 +35,13 @@ export class EditView {
     this.history = new HistoryPanel();
     this.result = new ResultPanel({ learn: (start) => this.begin("learn", start), saveMask: () => this.saveMask() });
     this.build();
-    this.run.addEventListener("preview", ({ detail }) => this.showLive(detail));
+    this.run.addEventListener("preview", ({ detail }) => this.runs === state.model?.name && this.showLive(detail));
     this.run.addEventListener("over", () => this.showLive(null));
     this.painter.addEventListener("stroke", () => this.painted());
     this.painter.addEventListener("hover", (event) => (this.under.textContent = this.partName(event.detail)));
     this.source.addEventListener("file", ({ detail }) => this.beginOwn(detail));
     this.source.addEventListener("seed", ({ detail }) => this.begin("sample", () => drawSample(detail)));
+    watch(["model"], () => this.otherModel());
     watch(["source"], () => this.opened());
     watch(["result"], () => this.showResult());
     watch(["source", "result"], () => this.address());
@@ -60,6 +62,7 @@ export class EditView {
     this.liveBox = el("div", { class: "live-box", hidden: true }, this.live);
     this.empty = el("div", { class: "empty" }, el("h1", {}, "Edit a picture by its parts"),
       el("p", {}, "Roll a sample, or choose, drop or paste a picture. Paint where its parts should be, and the picture follows."),
+      new ModelCards().box,
       el("div", { class: "row" }, button("Roll a sample", () => this.source.roll(), { class: "primary" }), button("Choose a picture …", () => this.source.file.click())));
     this.maskBox = el("div", { class: "mask-box", hidden: true }, el("div", { class: "stage-box" }, this.canvas), this.zoomBar);
     this.resultBox = el("div", { class: "result-box", hidden: true }, this.compare.box);
@@ -164,6 +167,7 @@ export class EditView {
   }
 
   async await_({ job: id, kind }) {
+    this.runs = state.model?.name;
     const running = this.run.start(id, TITLES[kind]);
     this.refresh();
     try {
@@ -171,6 +175,7 @@ export class EditView {
       if (!job) return;
       set({ run: null });
       if (job.status !== "succeeded") return;
+      if (job.spec.model !== state.model?.name) return void say(`What you began with the model ${job.spec.model} is done: open it from the jobs.`);
       const from = job.spec.inversion;
       if (kind === "edit") await (from === state.source?.job ? openResult(id) : openSource(from, id));
       else if (kind === "learn") say(`“${job.spec.targets[0].name}” is in the library of vectors.`);
@@ -189,6 +194,12 @@ export class EditView {
       const aim = await aimOf(this.mask, this.changes.operations);
       return submit({ kind: "edit", model: model.name, inversion: source.job, steps: Number(this.steps.value), ...aim, ...(source.photo && { photo: {} }) });
     });
+  }
+
+  /** What was there of the model before says nothing of this one. */
+  otherModel() {
+    this.showLive(null);
+    if (!this.run.busy) this.run.box.hidden = true;
   }
 
   async opened() {

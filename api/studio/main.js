@@ -7,7 +7,7 @@ import { el, say } from "./dom.js";
 import { EditView } from "./edit_view.js";
 import { JobsView } from "./jobs_view.js";
 import { shortcuts, showShortcuts } from "./keys.js";
-import { keep, kept, set, state, watch } from "./store.js";
+import { chooseModel, keep, kept, set, state, watch } from "./store.js";
 import { VectorsView } from "./vectors_view.js";
 
 const main = document.getElementById("main");
@@ -37,16 +37,15 @@ async function loadModels() {
   const { items } = await get("/v1/models");
   const models = items.filter((model) => model.parts.length > 0);
   const wanted = kept("model") ?? "cars";
-  const model = models.find((each) => each.name === wanted) ?? models[0] ?? null;
+  const found = models.find((each) => each.name === wanted) ?? models[0] ?? null;
+  const model = found && found.digest === state.model?.digest && found.name === state.model.name ? state.model : found;
   choice.replaceChildren(...models.map((each) => el("option", { value: each.name }, `${each.name} (${each.resolution_px} px)`)));
   set({ models, model });
+  choice.value = model?.name ?? "";
   if (!model) say("There is no model to edit with yet.", { bad: true });
 }
 
-choice.addEventListener("change", () => {
-  set({ source: null, result: null });
-  set({ model: state.models.find((model) => model.name === choice.value) });
-});
+choice.addEventListener("change", () => chooseModel(state.models.find((model) => model.name === choice.value)));
 watch(["model"], ({ model }) => {
   if (!model) return;
   choice.value = model.name;

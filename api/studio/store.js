@@ -33,6 +33,12 @@ export function set(changes) {
   for (const listener of told) listener(state);
 }
 
+/** Another model to work with: nothing of the one before stays open. */
+export const chooseModel = (model) => set({ model, source: null, result: null });
+
+/** Whether a vector's numbers mean what they say in this model: they were learned on its very generator. */
+export const fits = (vector, model = state.model) => vector.generator_sha256 === model?.files.generator?.sha256;
+
 /** Once the models are known: whoever is quicker than the service waits. */
 export function modelKnown() {
   if (state.model) return Promise.resolve();

@@ -15,8 +15,11 @@ export class TrainPanel {
     this.ready(0, 0, false);
   }
 
+  /** A name is proposed for what this model becomes, unless the person has given one. */
   name(model) {
-    if (!this.called.value) this.called.value = model.name.startsWith("my-") ? model.name : `my-${model.name}`;
+    const before = this.proposed;
+    this.proposed = model.name.startsWith("my-") ? model.name : `my-${model.name}`;
+    if (!this.called.value || this.called.value === before) this.called.value = this.proposed;
   }
 
   get asked() {

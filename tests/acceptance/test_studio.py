@@ -68,7 +68,7 @@ def test_a_sample_is_painted_edited_and_moved_by_a_vector(page: Any, up: Place) 
 
     page.click("#go-on")
     page.click("nav >> text=Vectors")
-    page.click(".card:has-text('larger wheels')")
+    page.click(".choose:has-text('larger wheels')")
     original = page.get_attribute("#vector-picture", "src")
     page.focus(".slider input")
     for _ in range(25):

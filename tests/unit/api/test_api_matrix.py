@@ -18,7 +18,7 @@ from storage.file_records import File
 from storage.key_records import Scope
 from storage.library_records import Model
 from storage.memory import memory_stores
-from storage.objects import file_key, image_key, output_key, result_key
+from storage.objects import file_key, image_key, model_key, output_key, result_key
 from storage.records import Image, new_id
 from storage.settings import Settings
 
@@ -127,10 +127,13 @@ class Theirs:
 
     def __init__(self, trial: Trial, tenant: str) -> None:
         stores = trial.stores
-        weights = cars()
+        preview = stores.objects.put(
+            model_key(tenant, "secret-model", "e" * 64, "preview.png"), b"x", "image/png"
+        )
+        files = {**cars().files, "preview": preview}
         stores.library.put_model(
             Model(
-                new_id(), tenant, "secret-model", "e" * 64, 16, PARTS, {}, weights.files, {}, 0.0
+                new_id(), tenant, "secret-model", "e" * 64, 16, PARTS, {}, files, {}, 0.0
             )
         )  # fmt: skip
         key = image_key(tenant, "a" * 64)
@@ -160,6 +163,7 @@ class Theirs:
         }
         self.by_operation = {
             "getModel": {"name": "secret-model"},
+            "getModelPreview": {"name": "secret-model"},
             "deleteModel": {"name": "secret-model"},
             "getJobOutput": {"name": "a.png"},
             "getVectorFile": {"name": "delta_w"},
