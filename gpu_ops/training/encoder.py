@@ -195,21 +195,19 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, _frame: ended.append(number))
     began = shown = time.monotonic()
     for progress in train_encoder(encoder, bundle, pictures, training, resume=resume):
-        if progress.step % 1000 == 0 or progress.step == progress.total or ended:
-            save_network(options.out, encoder, encoder.config.as_dict(), half=True)
+        if progress.step % 1000 == 0 or ended:
             assert progress.state is not None
             unfinished = checkpoint.with_suffix(".unfinished")
             save_file(progress.state(), unfinished)
             unfinished.replace(checkpoint)
-            print(
-                f"step {progress.step}: held-out {encoder_psnr_db(encoder, bundle, held):.2f} dB", flush=True
-            )
         if time.monotonic() - shown > 20:
             shown = time.monotonic()
             losses = " ".join(f"{name} {value:.4f}" for name, value in progress.losses.items())
             print(f"{progress.step}/{progress.total} {losses} {shown - began:.0f} s", flush=True)
         if ended:
-            raise SystemExit("told to end; the weights so far are kept")
+            raise SystemExit("told to end; start again to go on")
+    save_network(options.out, encoder, encoder.config.as_dict(), half=True)  # whole, or not there
+    print(f"held-out {encoder_psnr_db(encoder, bundle, held):.2f} dB", flush=True)
     checkpoint.unlink(missing_ok=True)
 
 
