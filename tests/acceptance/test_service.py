@@ -119,7 +119,8 @@ def test_redis_postgres_and_s3_of_the_users_own_are_used_by_environment_alone(
     assert place.processes() == []
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_mid_demo_leaves_nothing(tiny, signum):
     demo = tiny.start((*TINY_DEMO, "--inversion-steps", "5000"))
     assert demo.stdout is not None
@@ -141,6 +142,7 @@ def test_the_demo_uses_the_service_that_runs_and_leaves_it_running(tiny):
     finish(up, signal.SIGTERM)
 
 
+@pytest.mark.slow
 def test_a_picture_that_is_none_ends_the_demo_with_a_word(tiny, tmp_path):
     picture = tmp_path / "car.jpg"
     picture.write_text("no picture")

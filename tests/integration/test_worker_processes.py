@@ -111,7 +111,7 @@ def test_kill_9_of_the_parent_and_a_new_start(plant: Plant, picture: str) -> Non
     assert_succeeded_once(plant, job, attempt=2, lost=1)
 
 
-@pytest.mark.parametrize("whole_group", [False, True])
+@pytest.mark.parametrize("whole_group", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_term_drains_and_the_next_worker_goes_on(plant: Plant, picture: str, whole_group: bool) -> None:
     job = plant.submit("invert", image=picture, steps=5000)
     plant.under_way(job)

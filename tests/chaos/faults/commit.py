@@ -61,7 +61,6 @@ ANSWER = Fault(
     run=answer,
     bar=100,
     short=4,
-    quick=True,
     stacks=(DEPLOYED,),
     options=WIRED,
 )

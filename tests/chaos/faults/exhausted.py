@@ -57,7 +57,6 @@ DISK = Fault(
     promise="storage_full, worker alive, and the next job succeeds",
     run=disk,
     bar=10,
-    quick=True,
     options=SMALL,
     needs=may_mount,
 )
