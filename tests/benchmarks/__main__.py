@@ -11,6 +11,7 @@ import argparse
 import importlib
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ from benchmarks.measuring import written
 
 NAMES = ("edit_step", "roofline", "service", "legs", "queueing")
 LAST = Path(__file__).parent / "results.json"
+STOPPING_S = 30
 LONGEST_S = {"edit_step": 540, "roofline": 120, "service": 420, "legs": 120, "queueing": 300}  # 25 minutes
 
 
@@ -56,7 +58,7 @@ def run(name: str, out: Path, found: list[dict[str, Any]], *, short: bool) -> bo
     command = [sys.executable, "-m", "benchmarks", "--one", name, "--out", str(part)]
     began = time.monotonic()
     try:
-        subprocess.run([*command, *(["--short"] if short else [])], check=True, timeout=LONGEST_S[name])
+        _to_its_end([*command, *(["--short"] if short else [])], LONGEST_S[name])
         found += json.loads(part.read_text())
     except (subprocess.SubprocessError, OSError) as error:
         print(f"{name} did not run to its end: {error}", file=sys.stderr)
@@ -64,6 +66,22 @@ def run(name: str, out: Path, found: list[dict[str, Any]], *, short: bool) -> bo
     finally:
         print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
     return True
+
+
+def _to_its_end(command: list[str], longest_s: float) -> None:
+    """Run it; one that takes too long is interrupted, so that it stops its servers. Raises SubprocessError."""
+    with subprocess.Popen(command) as process:
+        try:
+            status = process.wait(longest_s)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(STOPPING_S)
+            finally:
+                process.kill()
+            raise
+    if status:
+        raise subprocess.CalledProcessError(status, command)
 
 
 def table(found: list[dict[str, Any]], last: list[dict[str, Any]]) -> Table:
