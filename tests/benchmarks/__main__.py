@@ -69,7 +69,7 @@ def run(name: str, out: Path, found: list[dict[str, Any]], *, short: bool) -> bo
 
 
 def _to_its_end(command: list[str], longest_s: float) -> None:
-    """Run it; one that takes too long is interrupted, so that it stops its servers. Raises SubprocessError."""
+    """Run it; what takes too long is interrupted, so that it stops its servers. Raises SubprocessError."""
     with subprocess.Popen(command) as process:
         try:
             status = process.wait(longest_s)
