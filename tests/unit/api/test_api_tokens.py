@@ -30,6 +30,8 @@ from storage.log import JsonLines
 from storage.oidc_settings import OidcSettings
 from storage.settings import Settings
 
+pytestmark = pytest.mark.thorough
+
 AUDIENCE = "editq"
 ALGORITHMS = {"rsa": "RS256", "ec": "ES256", "ed": "EdDSA"}
 

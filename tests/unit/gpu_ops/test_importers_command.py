@@ -10,6 +10,8 @@ from importers_networks import Shape, rosinality_network
 
 from gpu_ops.bundle import read_description
 
+pytestmark = pytest.mark.thorough
+
 
 def editq(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-P", "-m", "editq.cli", *arguments]
