@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from importers_files import write_rosinality
 from importers_networks import Shape, rosinality_network
 
