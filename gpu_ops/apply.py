@@ -13,7 +13,8 @@ import torch
 
 from gpu_ops.bundle import Bundle
 from gpu_ops.descent import Descent
-from gpu_ops.edit import EditObjective, descend, objective_of
+from gpu_ops.edit import descend
+from gpu_ops.edit_objective import EditObjective, objective_of
 from gpu_ops.learn import Example, parts_that_changed
 from gpu_ops.metrics import Flags
 from gpu_ops.picture import Picture

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from gpu_ops.bundle import Bundle
-from gpu_ops.edit import descend, objective_of
+from gpu_ops.edit import descend
+from gpu_ops.edit_objective import objective_of
 from gpu_ops.metrics import Flags, psnr_db
 from gpu_ops.picture import Picture, to_uint8
 from gpu_ops.presets import EditWeights, weigh

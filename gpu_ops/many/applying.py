@@ -9,7 +9,7 @@ import torch
 from gpu_ops.apply import Applied, Outlook, Plan, aim_of, look_ahead, optimised, settle
 from gpu_ops.bundle import Bundle
 from gpu_ops.descent import Descent
-from gpu_ops.edit import EditObjective, check_codes
+from gpu_ops.edit_objective import EditObjective, check_codes
 from gpu_ops.errors import ShapeError
 from gpu_ops.many.descending import Descending, Entry
 from gpu_ops.many.work import Ready, Stepped

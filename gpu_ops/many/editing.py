@@ -7,7 +7,8 @@ import torch
 
 from gpu_ops.bundle import Bundle
 from gpu_ops.descent import Descent
-from gpu_ops.edit import EditObjective, EditResult, edited, free_layers, objective_of, refuse_unchanged
+from gpu_ops.edit import EditResult, edited, free_layers
+from gpu_ops.edit_objective import EditObjective, objective_of, refuse_unchanged
 from gpu_ops.many.descending import Descending, Entry
 from gpu_ops.patience import Patience
 from gpu_ops.picture import Picture

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from gpu_ops.bundle import Bundle
-from gpu_ops.edit import EditObjective
+from gpu_ops.edit_objective import EditObjective
 from gpu_ops.perceptual import Perceptual
 from gpu_ops.presets import PRESETS
 from gpu_ops.prior import WhitenedPrior

@@ -11,7 +11,8 @@ from nearness import apart, cosine, finish
 
 from gpu_ops.apply import Plan, apply
 from gpu_ops.bundle import Bundle
-from gpu_ops.edit import EditObjective, edit
+from gpu_ops.edit import edit
+from gpu_ops.edit_objective import EditObjective
 from gpu_ops.invert import InvertObjective, invert
 from gpu_ops.picture import to_uint8
 from gpu_ops.presets import weigh

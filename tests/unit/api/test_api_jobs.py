@@ -81,7 +81,7 @@ def test_a_long_poll_answers_when_the_state_changes(client: FlaskClient, trial: 
 def test_a_long_poll_hears_of_the_change_and_does_not_wait_for_its_next_look(
     client: FlaskClient, trial: Trial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.jobs.LOOK_EVERY_S", 60)
+    monkeypatch.setattr("api.jobs.ROWS_EVERY_S", 60)
     job_id = submit(client)
 
     def run() -> None:

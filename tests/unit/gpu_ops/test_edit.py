@@ -10,10 +10,12 @@ import torch.nn.functional as F
 from operation import finish
 
 from gpu_ops.bundle import Bundle
-from gpu_ops.edit import EditObjective, EditWeights, edit
+from gpu_ops.edit import edit
+from gpu_ops.edit_objective import EditObjective
 from gpu_ops.errors import MaskUnchangedError, NonFiniteError, ShapeError
 from gpu_ops.metrics import iou, psnr_db
 from gpu_ops.picture import Picture, to_uint8
+from gpu_ops.presets import EditWeights
 from gpu_ops.roi import region_of_interest
 
 Codes = Callable[..., torch.Tensor]

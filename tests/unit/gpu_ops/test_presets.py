@@ -10,7 +10,8 @@ import torch
 from operation import finish
 
 from gpu_ops.bundle import Bundle
-from gpu_ops.edit import EditObjective, edit
+from gpu_ops.edit import edit
+from gpu_ops.edit_objective import EditObjective
 from gpu_ops.errors import IncompleteModelError, ShapeError
 from gpu_ops.identity import Identity, IdentityConfig
 from gpu_ops.picture import Picture

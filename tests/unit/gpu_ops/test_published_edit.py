@@ -8,7 +8,7 @@ from benchmarks.published import PublishedEdit, Resize, Step
 
 from gpu_ops.bundle import Bundle
 from gpu_ops.descent import Descent, Sloping
-from gpu_ops.edit import EditObjective
+from gpu_ops.edit_objective import EditObjective
 from gpu_ops.presets import PRESETS
 
 pytestmark = pytest.mark.thorough
