@@ -41,7 +41,7 @@ class Slope:
 class Sloping:
     """An objective as something to descend: on a GPU, recorded from the third value on (gpu_ops/recorded.py).
 
-    after  or from a later one: recording costs as much as some ten steps do
+    after  or from a later one: recording costs as much as several steps do
     """
 
     def __init__(self, objective: Losing, device: torch.device, after: int = 2) -> None:

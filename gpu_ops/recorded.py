@@ -1,7 +1,7 @@
 """Work on a GPU that is recorded once as a CUDA graph and played back from then on.
 
-A step of an optimisation is some thousand small kernels: launched one by one, they take several times as
-long as they run. On other devices the work just runs.
+A step of an optimisation is many small kernels, of which most run for less time than it takes to launch
+them. On other devices the work just runs.
 """
 
 import logging
@@ -48,11 +48,6 @@ class Recorded:
         self._inputs: list[torch.Tensor] = []
         self._outputs: Tensors = {}
         self._recordable = device.type == "cuda"
-
-    @property
-    def played_back(self) -> bool:
-        """Whether the next call is played back."""
-        return self._graph is not None
 
     def __call__(self, *inputs: torch.Tensor) -> Tensors:
         if not self._recordable:

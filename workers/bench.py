@@ -80,9 +80,8 @@ def recipe_for(kind: str) -> AnyRecipe:
 def _warming() -> threading.Thread:
     # OpenMP threads that wait would spin: where cores are shared, steps then take up to 40 times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault(
-        "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
-    )  # without it cuBLAS's sums have no fixed order
+    # Without it cuBLAS's sums have no fixed order.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     thread = threading.Thread(target=importlib.import_module, args=("workers.recipes.table",), name="warm")
     thread.start()
     return thread

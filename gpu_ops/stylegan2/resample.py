@@ -28,7 +28,7 @@ def upsample(x: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
 
     The gain of 4 makes up for the zeros.
     """
-    spread: torch.Tensor = _Upsample.apply(x, kernel * 4.0)  # type: ignore[no-untyped-call]
+    spread: torch.Tensor = _Resize.apply(x, kernel * 4.0, True)  # type: ignore[no-untyped-call]
     return spread
 
 
@@ -53,23 +53,15 @@ class _Smooth(torch.autograd.Function):
         return smooth(slope, ctx.kernel, len(ctx.kernel) - 1 - ctx.padding), None, None
 
 
-class _Upsample(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
-        ctx.kernel = kernel
-        return F.conv_transpose2d(x, _depthwise(kernel, x), stride=2, padding=1, groups=x.shape[1])
+class _Resize(torch.autograd.Function):
+    """Up, or down by the same weights: each is the other's gradient."""
 
     @staticmethod
-    def backward(ctx: Any, slope: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return _Downsample.apply(slope, ctx.kernel), None  # type: ignore[no-untyped-call]
-
-
-class _Downsample(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
-        ctx.kernel = kernel
-        return F.conv2d(x, _depthwise(kernel, x), stride=2, padding=1, groups=x.shape[1])
+    def forward(ctx: Any, x: torch.Tensor, kernel: torch.Tensor, up: bool) -> torch.Tensor:
+        ctx.kernel, ctx.up = kernel, up
+        resize = F.conv_transpose2d if up else F.conv2d
+        return resize(x, _depthwise(kernel, x), stride=2, padding=1, groups=x.shape[1])
 
     @staticmethod
-    def backward(ctx: Any, slope: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return _Upsample.apply(slope, ctx.kernel), None  # type: ignore[no-untyped-call]
+    def backward(ctx: Any, slope: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        return _Resize.apply(slope, ctx.kernel, not ctx.up), None, None  # type: ignore[no-untyped-call]
