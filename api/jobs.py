@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, RootModel
 from api.accept import accept, replay
 from api.download import send_object
 from api.errors import responses
-from api.events import hurries
+from api.events import ROWS_EVERY_S, hurries
 from api.idempotency import KeyHeaders, key_of
 from api.job_view import JobPage, JobView, job_view, state_tag
 from api.paging import PageQuery, Query, answer, answer_page
@@ -23,7 +23,6 @@ from storage.listening import Listener
 from storage.records import Job, Status
 from storage.specs import JobSpec, Kind
 
-LOOK_EVERY_S = 0.25  # at the row, whatever the board says or does not say
 TAG = Tag(name="jobs", description="Work that goes on after the answer.")
 
 jobs = APIBlueprint(
@@ -134,7 +133,7 @@ def _wait(job: Job, wait_s: float) -> Job:
                 left_s = deadline - time.monotonic()
                 if state_tag(job) != first or left_s <= 0 or service().stopping() or left():
                     return job
-                _hear_of_state(listener, min(LOOK_EVERY_S, left_s))
+                _hear_of_state(listener, min(ROWS_EVERY_S, left_s))
     finally:
         slot.release()
 
