@@ -70,12 +70,12 @@ class Place:
         address = self.folder.read().get("address")
         return isinstance(address, str) and httpx.get(f"{address}/readyz", trust_env=False).is_success
 
-    def until_ready(self, process: subprocess.Popen[str]) -> None:
+    def until_ready(self, process: subprocess.Popen[str], timeout_s: float = 60.0) -> None:
         def ready() -> bool:
             state = self.folder.read()  # a killed run may have left one
             return state.get("pid") == process.pid and state["address"] is not None
 
-        until(lambda: process.poll() is not None or ready())
+        until(lambda: process.poll() is not None or ready(), timeout_s)
         assert process.poll() is None, process.communicate()[0]
 
 
