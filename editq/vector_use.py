@@ -25,7 +25,10 @@ def use_of(client: Client, text: str, model: str) -> JSON:
 
 
 def vector_id(client: Client, name: str, model: str) -> str:
-    """The id of the vector that is called so, or that alone has this in its name. Raises click.UsageError."""
+    """The id of the vector that is called so, or that alone has this in its name.
+
+    Raises click.UsageError; ModelNotFound.
+    """
     if _IDENTIFIER.fullmatch(name):
         return name
     near = [each for each in client.list_vectors(model=model, text=name) if _holds(each, name)]
@@ -34,7 +37,12 @@ def vector_id(client: Client, name: str, model: str) -> str:
         return str(called[0]["id"])
     if called:
         raise click.UsageError(f"{len(called)} vectors are meant by {name!r}: give an id, {_named(called)}")
+    vector, _, strength = name.rpartition("=")
+    if vector:
+        raise click.UsageError(f"{name}: {strength!r} is no strength (0.5), and no change (+25%)")
     known = list(client.list_vectors(model=model, limit=20))
+    if not known:
+        client.model(model)  # whether there is such a model
     there = f"There are: {_named(known)}" if known else f"{model} has no vectors yet"
     raise click.UsageError(f"no vector of {model} is called {name!r}. {there}")
 

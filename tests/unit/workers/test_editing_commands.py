@@ -175,6 +175,12 @@ def test_vectors_are_applied_by_name_and_swept(run: Run, vector: str) -> None:
 def test_a_vector_that_is_not_there_is_told_with_those_that_are(run: Run, vector: str) -> None:
     said = run("apply", "--seed", "3", "wings=1", status=2).stderr
     assert f"no vector of cars is called 'wings'. There are: other weather ({vector})" in said
+    said = run("apply", "--seed", "3", "other weather=half", status=2).stderr
+    assert "'half' is no strength (0.5), and no change (+25%)" in said
+    assert (
+        "no model named 'trucks'"
+        in run("apply", "--model", "trucks", "--seed", "3", "wings", status=1).stderr
+    )
     assert "Expected: a strength" in run("apply", "--seed", "3", "other weather=+25%", status=1).stderr
     assert "there is no picture nothing.png" in run("apply", "nothing.png", "other weather", status=2).stderr
     assert "name a vector" in run("apply", "car.png", status=2).stderr
