@@ -20,7 +20,7 @@ from gpu_ops.metrics import Flags
 from gpu_ops.picture import Picture
 from gpu_ops.presets import weigh
 from gpu_ops.progress import Progress, State, Steps
-from gpu_ops.refine import View, leak_db, look, refine_weights, which_better
+from gpu_ops.refine import View, leak_db, look, refine_weights, sketch, which_better
 from gpu_ops.roi import default_buffer_px, region_of_interest
 from gpu_ops.score import leak, outside_of
 
@@ -120,13 +120,19 @@ def apply(
     before  how w_plus looks, where that is known already
     found   what an earlier attempt came to; nothing is optimised again
 
-    Yields Progress after each step of optimisation, or once; early when sent True. Whatever the way, the
-    rest of the picture is no further from what it was than by the vectors alone.
+    Yields Progress after each step of optimisation, or once, as soon as the picture is drawn; early when sent
+    True. Whatever the way, the rest of the picture is no further from what it was than by the vectors alone.
     Raises ShapeError, NonFiniteError.
     """
-    outlook = look_ahead(bundle, w_plus, delta_w, q_edit, plan, before)
+    told, applied = found is not None or resume is not None, None
+    if plan.mode == "vector" and delta_w is not None:
+        drawn = sketch(bundle, w_plus + delta_w.to(w_plus))
+        if not told:
+            yield Progress(1, 1, state=_done, preview=lambda: drawn.pictures)
+        told, applied = True, drawn.view()
+    outlook = look_ahead(bundle, w_plus, delta_w, q_edit, plan, before, applied)
     if outlook.way == "vector":
-        if found is None and resume is None:
+        if not told:
             yield Progress(1, 1, state=_done, preview=lambda: outlook.applied.pictures)
         found = None
     elif found is None:
@@ -163,11 +169,16 @@ def look_ahead(
     q_edit: tuple[int, ...],
     plan: Plan,
     before: View | None = None,
+    applied: View | None = None,
 ) -> Outlook:
-    """The first part of `apply`, arguments as there: all that can be said without optimising."""
+    """The first part of `apply`, arguments as there: all that can be said without optimising.
+
+    applied  how w_plus + delta_w looks, where that is known already
+    """
     before = before or look(bundle, w_plus)
     vectors = torch.zeros_like(w_plus) if delta_w is None else delta_w.to(w_plus)[None]
-    applied = before if delta_w is None else look(bundle, w_plus + vectors)
+    if applied is None:
+        applied = before if delta_w is None else look(bundle, w_plus + vectors)
     q_edit = q_edit or parts_that_changed(Example(before, applied), bundle.parts)
     outside = outside_of(before.masks[0], applied.masks[0], q_edit)
     vector_db = leak_db(before.pictures[0], applied.pictures[0], outside)

@@ -1,4 +1,4 @@
-"""Pictures of an optimisation on its way: small, and now and then, for who watches."""
+"""Pictures of an operation on its way: small, and now and then, for who watches."""
 
 import io
 import time
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 EVERY_S = 1.0
 SIDE_PX, QUALITY = 192, 80  # some 4 to 8 kB each: the board keeps the last messages of a job only
+EXACT_PX = 64  # a picture no larger than this is sent as it is, in about as many bytes
 
 
 class Previews:
@@ -27,7 +28,7 @@ class Previews:
             return None
         self._drawn = now
         picture = Image.fromarray(progress.preview()[0])
+        stream, kind = io.BytesIO(), "png" if max(picture.size) <= EXACT_PX else "jpeg"
         picture.thumbnail((SIDE_PX, SIDE_PX))
-        stream = io.BytesIO()
-        picture.save(stream, "JPEG", quality=QUALITY)
-        return "data:image/jpeg;base64," + b64encode(stream.getvalue()).decode()
+        picture.save(stream, kind, quality=QUALITY)
+        return f"data:image/{kind};base64,{b64encode(stream.getvalue()).decode()}"

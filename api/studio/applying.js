@@ -2,17 +2,19 @@
 
 import { strengthFor, useOf } from "./amounts.js";
 import { output, post, submit } from "./api.js";
-import { loaded } from "./compare.js";
 import { calmly } from "./dom.js";
-import { follow } from "./events.js";
+import { loaded } from "./compare.js";
+import { follow, isPicture } from "./events.js";
+import { blobOf } from "./key.js";
 import { state } from "./store.js";
 
 const FRAMES = 16;
 const WAIT_MS = 220;
+const free = (sweep) => sweep?.frames?.forEach(({ picture, mask }) => [picture, mask].forEach((url) => URL.revokeObjectURL(url)));
 const pad = (n) => String(n).padStart(2, "0");
 
 export class Applying extends EventTarget {
-  /** Tells "shown" (detail: { picture, mask, job, exact }), "busy" (detail: words or null), "trouble" (detail: words). */
+  /** Tells "shown" (detail: { picture, mask, job, exact }; no mask: as before), "busy" (detail: words or null), "trouble" (detail: words). */
   constructor() {
     super();
     this.wish = 0;
@@ -65,7 +67,7 @@ export class Applying extends EventTarget {
       const job = await submit({ kind: "apply", model: state.model.name, inversion: state.source.job, vectors: wanted.map(useOf), ...more });
       if (this.current !== mine) return void post(`/v1/jobs/${job.id}/cancel`).catch(() => null);
       mine.id = job.id;
-      mine.following = follow(job.id, (now) => this.progress(now));
+      mine.following = follow(job.id, (now) => this.progress(now), job);
       const done = await mine.following.done;
       if (!done || this.current !== mine) return;
       this.current = null;
@@ -84,7 +86,9 @@ export class Applying extends EventTarget {
     }
   }
 
+  /** The picture itself is told before its files are saved. */
   progress({ progress }) {
+    if (isPicture(progress?.preview)) this.tell("shown", { picture: progress.preview, job: null, exact: false });
     if (progress?.total > 1 && progress.step) this.tell("busy", `Refining: step ${progress.step} of ${progress.total}`);
   }
 
@@ -103,6 +107,11 @@ export class Applying extends EventTarget {
     this.tell("shown", { ...frame, job: null, exact: false });
   }
 
+  forget() {
+    free(this.sweep);
+    this.sweep = null;
+  }
+
   keyOf = (vector) => `${state.source?.job} ${vector.id}`;
 
   /** Draw one vector's whole range ahead, so that its slider is followed at once. */
@@ -111,16 +120,20 @@ export class Applying extends EventTarget {
     if (!state.source || this.sweep?.key === key) return;
     const [low, high] = range.strengths;
     const factors = Array.from({ length: FRAMES }, (_, i) => Number((low + ((high - low) * i) / (FRAMES - 1)).toFixed(4)));
+    this.forget();
     this.sweep = { key, factors, frames: null };
     try {
       const spec = { kind: "apply", model: state.model.name, inversion: state.source.job, vectors: [{ vector: vector.id, strength: 1 }], sweep: factors };
       const job = await submit({ ...spec, options: { priority: "standard" } });
       const done = await follow(job.id, () => null).done;
       if (done?.status !== "succeeded" || this.sweep.key !== key) return;
-      const frames = factors.map((_, i) => ({ picture: output(job.id, `picture_000_${pad(i)}.png`), mask: output(job.id, `mask_000_${pad(i)}.png`) }));
-      await Promise.all(frames.flatMap(({ picture, mask }) => [loaded(picture), loaded(mask)]));
-      if (this.sweep.key === key) this.sweep.frames = frames;
-      this.tell("ready", key);
+      const inMemory = async (name) => (await blobOf(output(job.id, name))).url;
+      const frame = async (i) => ({ picture: await inMemory(`picture_000_${pad(i)}.png`), mask: await inMemory(`mask_000_${pad(i)}.png`) });
+      const frames = await Promise.all(factors.map((_, i) => frame(i)));
+      const decoded = await Promise.all(frames.flatMap(({ picture, mask }) => [loaded(picture), loaded(mask)]));
+      const sweep = { key, factors, frames, decoded }; // held, so that they are there within the frame
+      if (this.sweep?.key === key) this.sweep = sweep;
+      else free(sweep);
     } catch {
       if (this.sweep?.key === key) this.sweep = null; // scrubbing is a comfort: each wish is asked for anyway
     }

@@ -3,16 +3,20 @@
 import { ended, get, lost, Refusal } from "./api.js";
 import { Stream } from "./stream.js";
 
-const STATES = ["queued", "running", "cancel_requested", "stop_requested", "succeeded", "failed", "canceled"];
+const STATES = ["queued", "cancel_requested", "stop_requested", "succeeded", "failed", "canceled"];
 const LOOK_MS = 1000;
 const LOOK_ANYWAY_MS = 5000;
 
+/** Whether a preview is a picture in itself, as workers send them. */
+export const isPicture = (preview) => /^data:image\/(png|jpeg);base64,/.test(preview ?? "");
+
 /**
  * Calls onchange(job) now, at each change of state and at each word of progress, until the job has ended.
+ * known: the job, where it was just submitted, which is not asked for again before something changes.
  * Returns { done, leave }: done resolves with the ended job, or with null once left.
  */
-export function follow(id, onchange) {
-  let job = null;
+export function follow(id, onchange, known = null) {
+  let job = known;
   let left = false;
   let finish;
   let fail;
@@ -47,33 +51,31 @@ export function follow(id, onchange) {
     looks = 0;
     if (more) setTimeout(look);
   };
-  const stream = open(id, look, (progress) => {
+  const runs = (more) => {
     if (left || !job) return;
-    job = { ...job, status: "running", progress };
+    job = { ...job, status: "running", ...more };
     onchange(job);
-  });
+  };
+  const onevent = (type, data) => {
+    if (type === "queued" && job?.status === "queued" && data.number <= 1) return; // as it is known
+    if (STATES.includes(type)) look();
+    else if (type === "running") runs({});
+    else if (["progress", "phase"].includes(type)) runs({ progress: data });
+  };
+  const stream = new Stream(`/v1/jobs/${id}/events`, { onevent, onlost: checkAlive });
   let looked = Date.now();
   const timer = setInterval(() => {
     if (!stream.closed && Date.now() - looked < LOOK_ANYWAY_MS) return;
     looked = Date.now();
     look();
   }, LOOK_MS);
-  look();
+  if (known) onchange(known);
+  else look();
   const leave = () => {
     close();
     finish(null);
   };
   return { done, leave };
-}
-
-function open(id, onstate, onprogress) {
-  return new Stream(`/v1/jobs/${id}/events`, {
-    onevent: (type, data) => {
-      if (STATES.includes(type)) onstate();
-      else if (["progress", "phase"].includes(type)) onprogress(data);
-    },
-    onlost: checkAlive,
-  });
 }
 
 const checkAlive = () => fetch("/livez", { cache: "no-store" }).catch(() => lost());

@@ -21,7 +21,8 @@ export async function ask(path, request = {}) {
   }
 }
 
-async function blobOf(url) {
+/** One of the service's files, in memory: { url, said }. Whoever asks for it revokes the URL. */
+export async function blobOf(url) {
   const answer = await ask(url);
   if (!answer.ok) throw new Error(`The service answered ${answer.status}.`);
   return { url: URL.createObjectURL(await answer.blob()), said: answer.headers.get("Content-Disposition") ?? "" };

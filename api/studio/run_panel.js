@@ -2,7 +2,7 @@
 
 import { ended, inWords, post } from "./api.js";
 import { button, el, lasting, say } from "./dom.js";
-import { follow } from "./events.js";
+import { follow, isPicture } from "./events.js";
 import { Plot } from "./plot.js";
 
 const STOPPABLE = ["edit", "invert", "learn_vector", "apply"];
@@ -56,7 +56,7 @@ export class RunPanel extends EventTarget {
     this.stop.disabled = job.stop_requested || !job.progress?.step;
     this.cancel.disabled = job.cancel_requested;
     const { step, total, seconds_left: left, preview } = job.progress ?? {};
-    if (preview?.startsWith("data:image/jpeg;base64,")) this.dispatchEvent(new CustomEvent("preview", { detail: preview }));
+    if (isPicture(preview)) this.dispatchEvent(new CustomEvent("preview", { detail: preview }));
     if (step && total) {
       this.bar.max = total;
       this.bar.value = step;

@@ -182,9 +182,9 @@ export class VectorsView {
     this.address();
   }
 
-  show({ picture, mask, job, exact }) {
+  show({ picture, mask = this.now?.mask, job, exact }) {
     show(this.picture, picture);
-    show(this.mask, mask);
+    if (mask) show(this.mask, mask);
     this.now = { picture, mask };
     this.picture.dataset.exact = String(exact);
     this.exact = job;

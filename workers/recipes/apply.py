@@ -13,7 +13,7 @@ from gpu_ops.filmstrip import filmstrip
 from gpu_ops.photo import Edited
 from gpu_ops.picture import Picture
 from gpu_ops.progress import State, Steps
-from gpu_ops.refine import View, look
+from gpu_ops.refine import View
 from gpu_ops.vectors import Use, combine
 from storage.amounts import strength_for
 from storage.errors import InvalidInput
@@ -36,6 +36,7 @@ from workers.recipes.points import (
     read_points,
     steps_to_find,
 )
+from workers.recipes.views import view_of
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def _operate(task: ApplyTask, resume: State | None) -> Steps[list[Strip]]:
     strips = []
     for row, point in enumerate(spec.points):
         code = codes[point]
-        before, applied = look(code.bundle(bundle), code.w_plus), []
+        before, applied = view_of(task.model, bundle, code), []
         for column in range(len(spec.sweep)):
             applied.append((yield from _apply(task, course, code, before, row, column)))
         strips.append(Strip(point, code, before, applied))

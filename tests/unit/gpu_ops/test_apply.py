@@ -50,6 +50,21 @@ def run(
     return applied
 
 
+def test_the_picture_is_told_of_before_its_parts_are_found(
+    tiny: Bundle, first: torch.Tensor, learned: EditResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, found = look(tiny, first), []
+    predict = tiny.segmenter.predict
+    monkeypatch.setattr(tiny.segmenter, "predict", lambda maps: found.append(1) or predict(maps))
+    steps = apply(tiny, first, learned.delta_w[0], WHEEL, Plan(), before=before)
+    progress = next(steps)
+    assert progress.preview is not None
+    assert np.array_equal(progress.preview(), learned.pictures)
+    assert (progress.step, progress.total, found) == (1, 1, [])
+    _, applied = finish(steps)
+    assert np.array_equal(applied.mask, learned.masks[0])
+
+
 def test_strength_one_reproduces_what_was_learned_and_zero_the_inversion(
     tiny: Bundle, first: torch.Tensor, learned: EditResult
 ) -> None:

@@ -14,8 +14,10 @@ from safetensors.torch import load
 from tiny_model import SIZE_PX
 from worker_trial import Trial
 
+from gpu_ops.refine import look
 from storage.library_records import Vector
 from storage.records import Job, Status, new_id
+from workers.recipes import views
 
 pytestmark = pytest.mark.thorough
 
@@ -67,6 +69,20 @@ def test_applied_at_strength_one_it_gives_the_learned_picture_and_at_zero_the_in
         output(plant, job, "picture_000_01.png")
     )
     assert job.result["inputs"][0]["sweep"][1]["why"] == "every strength is 0"
+
+
+def test_a_picture_that_vectors_are_applied_to_again_is_not_drawn_again(
+    plant: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (vector,) = vectors(plant, learn(plant))
+    drawn: list[int] = []
+    monkeypatch.setattr(views, "look", lambda *asked: drawn.append(1) or look(*asked))
+    jobs = [apply(plant, {"vector": vector.id, "strength": s}, seed=77) for s in (1, 2)]
+    assert len(drawn) == 1
+    first, again = (pixels(output(plant, job, "inverted_000.png")) for job in jobs)
+    assert first == again
+    apply(plant, {"vector": vector.id}, seed=78)
+    assert len(drawn) == 2
 
 
 def test_the_order_of_vectors_changes_no_byte(plant: Trial) -> None:
