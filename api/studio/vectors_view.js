@@ -38,7 +38,7 @@ export class VectorsView {
   }
 
   build() {
-    this.search = el("input", { type: "search", placeholder: "Search names, types, tags", "aria-label": "Search vectors", oninput: calmly(() => this.load(), 250) });
+    this.search = el("input", { type: "search", placeholder: "Name, type or tag", "aria-label": "Search vectors", oninput: calmly(() => this.load(), 250) });
     this.cards = el("div", { class: "cards" });
     this.more = el("p", { class: "hint", hidden: true }, `The newest ${PAGE} are shown: search for the others.`);
     this.picture = el("img", { alt: "The picture with the vectors applied", id: "vector-picture" });
