@@ -8,12 +8,12 @@ import sys
 import click
 
 from editq.cli_training import evaluate as evaluate
-from editq.cli_training import suggest_annotations, train_generator, train_segmenter
+from editq.cli_training import suggest_annotations, train_encoder, train_generator, train_segmenter
 
 
 @click.group()
 def train() -> None:
-    """Train models: a generator, then the parts of its pictures.
+    """Train models: a generator, the parts of its pictures, an encoder.
 
     docs/own-model.md leads from a folder of pictures to an editor.
     """
@@ -22,6 +22,7 @@ def train() -> None:
 train.add_command(train_generator, "generator")
 train.add_command(suggest_annotations, "annotations")
 train.add_command(train_segmenter, "segmenter")
+train.add_command(train_encoder, "encoder")
 
 
 @click.command()

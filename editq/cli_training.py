@@ -54,10 +54,10 @@ def train_generator(desk: Desk, folder: Path, name: str, options: JSON) -> None:
 
     Takes hours to days; it may be watched, stopped, and goes on after a restart of the service.
     """
-    paths = pictures_in(folder)
-    if len(paths) < 2:
-        raise click.ClickException(f"{folder} holds {len(paths)} pictures")
-    images = [desk.client.upload_image(path)["id"] for path in paths]
+    found = len(pictures_in(folder))
+    if found < 2:
+        raise click.ClickException(f"{folder} holds {found} pictures")
+    images = _uploaded(desk, folder)
     run_job(desk, {"kind": "train_generator", "name": name, "images": images, **options})
 
 
@@ -125,6 +125,18 @@ def train_segmenter(desk: Desk, folder: Path, name: str, model: str | None, opti
     run_job(desk, spec | options)
 
 
+@click.command("train-encoder")
+@click.argument("model")
+@click.option("--pictures", type=FOLDER, help="Pictures to learn from beside the model's own samples.")
+@click.option("--name", help="The model that is left; by default MODEL, replaced.")
+@takes_options
+@asks_service
+def train_encoder(desk: Desk, model: str, pictures: Path | None, name: str | None, options: JSON) -> None:
+    """Learn to guess the codes of pictures, so that MODEL's inversions start close to their end."""
+    images = _uploaded(desk, pictures)
+    run_job(desk, {"kind": "train_encoder", "model": model, "name": name, "images": images, **options})
+
+
 @click.command()
 @click.argument("model")
 @click.option("--pictures", type=FOLDER, help="Pictures to compare with, for FID and KID.")
@@ -132,9 +144,14 @@ def train_segmenter(desk: Desk, folder: Path, name: str, model: str | None, opti
 @asks_service
 def evaluate(desk: Desk, model: str, pictures: Path | None, options: JSON) -> None:
     """Measure a model's samples: FID and KID to a folder of pictures, attributes, identity."""
-    paths = pictures_in(pictures) if pictures else []
-    images = [desk.client.upload_image(path)["id"] for path in paths]
+    images = _uploaded(desk, pictures)
     run_job(desk, {"kind": "evaluate", "model": model, "images": images, **options})
+
+
+def _uploaded(desk: Desk, folder: Path | None) -> list[str]:
+    """The ids of a folder's pictures, uploaded; none of no folder."""
+    paths = pictures_in(folder) if folder else []
+    return [desk.client.upload_image(path)["id"] for path in paths]
 
 
 def run_job(desk: Desk, members: JSON) -> JSON:
@@ -164,4 +181,4 @@ def _short(result: JSON) -> JSON:
     return {name: value for name, value in result.items() if not isinstance(value, list)}
 
 
-COMMANDS = (train_generator, suggest_annotations, train_segmenter, evaluate)
+COMMANDS = (train_generator, suggest_annotations, train_segmenter, train_encoder, evaluate)

@@ -24,6 +24,7 @@ TINY = {
     "train-generator": "kimg=0.032 resolution_px=32 batch=4 channel_base=256 channel_max=16 w_dim=8",
     "suggest-annotations": "samples=5 count=4",
     "train-segmenter": "steps=150 classifiers=2 folds=2 inversion_steps=5",
+    "train-encoder": "steps=2 batch=2 warm_up=1",
     "evaluate": "samples=4 kid_subsets=2",
 }
 Run = Callable[[str], str]
@@ -78,7 +79,7 @@ def test_the_path_from_a_folder_of_pictures_to_an_editor(run: Run, plant: Trial,
     rng = np.random.default_rng(0)
     for index in range(4):
         Image.fromarray(rng.integers(0, 255, (40, 50, 3), dtype=np.uint8)).save(photos / f"{index}.png")
-    train, suggest, learn, again, measure = [block.strip() for block in blocks("sh")]
+    train, suggest, learn, again, encode, measure = [block.strip() for block in blocks("sh")]
     assert '"needs": "train_segmenter"' in run(train)
     run(suggest)
     paint(tmp_path / "annotations", how_many=3)
@@ -89,6 +90,8 @@ def test_the_path_from_a_folder_of_pictures_to_an_editor(run: Run, plant: Trial,
     listing, pairs = read_listing(tmp_path / "more")
     assert listing["parts"] == PARTS
     assert decode_mask(pairs[0].mask.read_bytes()).any(), "a mask begins as what the segmenter says"
+    run(encode)
+    assert "encoder" in plant.stores.library.get_model("local", "mine").files
     (block,) = blocks("python")
     found: dict[str, object] = {}
     exec(compile(block, str(DOCS), "exec"), found)
