@@ -43,7 +43,7 @@ from api.workers import workers
 from storage.errors import NotFound
 from storage.settings import Settings
 from storage.stores import Stores
-from storage.version import code_version
+from storage.version import VERSION, code_version
 from workers.queue import Ring
 
 DOCS = "/docs"
@@ -185,6 +185,7 @@ def _document(app: OpenAPI) -> dict[str, Any]:
 def _harden(answer: Response) -> Response:
     for name, value in HEADERS.items():
         answer.headers.setdefault(name, value)
+    answer.headers[VERSION] = code_version()
     page = request.path.startswith(f"{DOCS}/")
     answer.headers.setdefault("Content-Security-Policy", DOCS_PAGE if page else NOTHING)
     return answer

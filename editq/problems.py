@@ -6,7 +6,10 @@ from collections.abc import Iterator
 import httpx
 from httpx_sse import SSEError
 
-from storage.errors import EditqError, InvalidInput, Unavailable
+from storage.errors import EditqError, InvalidInput, NotFound, Unavailable
+from storage.version import VERSION, code_version
+
+MISUNDERSTOOD = {InvalidInput.code, NotFound.code, "method_not_allowed"}  # as one version may another
 
 
 def error_for(code: str, detail: str, *, status: int, field: str | None, expected: str | None) -> EditqError:
@@ -39,11 +42,19 @@ def check(answer: httpx.Response) -> None:
         problem = {"code": code, "detail": f"{answer.url} answered {answer.status_code}"}
     raise error_for(
         str(problem["code"]),
-        str(problem.get("detail", "")),
+        str(problem.get("detail", "")) + _of_versions(answer, str(problem["code"])),
         status=answer.status_code,
         field=problem.get("field"),
         expected=problem.get("expected"),
     )
+
+
+def _of_versions(answer: httpx.Response, code: str) -> str:
+    """What may lie behind a refusal, where service and client are not of one version."""
+    theirs, mine = answer.headers.get(VERSION), code_version()
+    if theirs in (None, mine) or code not in MISUNDERSTOOD:
+        return ""
+    return f" (The service is editq {theirs}, this is {mine}: the same version on both sides may help.)"
 
 
 @contextlib.contextmanager

@@ -3,6 +3,8 @@
 import functools
 import importlib.metadata
 
+VERSION = "Editq-Version"  # of an answer's headers
+
 
 @functools.cache
 def code_version() -> str:

@@ -59,6 +59,9 @@ async function ask(path, request, patient) {
       continue;
     }
     if (state.away) set({ away: false });
+    const version = answer.headers.get("Editq-Version");
+    if (version && !state.version) set({ version });
+    if (version && version !== state.version && !state.updated) set({ updated: true });
     return answer;
   }
 }

@@ -52,6 +52,8 @@ watch(["model"], ({ model }) => {
   keep("model", model.name);
 });
 watch(["away"], ({ away }) => (document.getElementById("away").hidden = !away));
+watch(["updated"], ({ updated }) => (document.getElementById("updated").hidden = !updated));
+document.querySelector("#updated a").addEventListener("click", (event) => (event.preventDefault(), location.reload()));
 
 const go = (number, name, word) => ({ keys: [number], shown: [number], does: word, work: () => (location.hash = `#/${name}`) });
 shortcuts("Everywhere", () => true, [

@@ -6,6 +6,8 @@ export const state = {
   models: [],
   model: null, // the one chosen, as /v1/models describes it
   away: false, // whether the service does not answer
+  version: null, // of the service, when it first answered
+  updated: false, // whether it is another since
   source: null, // { job, picture, mask, name }: what is edited, by the job that left its code
   run: null, // { job, purpose: "source" | "edit" }: the job that the edit view waits for
   result: null, // { job, before, after, mask }: the newest edit

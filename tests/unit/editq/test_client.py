@@ -17,6 +17,7 @@ from storage.objects import output_key
 from storage.records import LOCAL_TENANT, SYSTEM_TENANT, ObjectRef, Priority, new_id
 from storage.settings import Settings
 from storage.specs import InvertSpec, JobOptions, SampleSpec, Webhook
+from storage.version import code_version
 
 
 @pytest.fixture
@@ -262,6 +263,18 @@ def test_something_that_is_no_editq_service(status, body):
     transport = httpx.MockTransport(lambda request: httpx.Response(status, text=body))
     with Client("http://example.org", transport=transport) as client, pytest.raises(errors.EditqError):
         client.model("cars")
+
+
+def test_a_service_of_another_version_is_named_where_it_refuses_what_it_may_not_know(app, monkeypatch):
+    with Client("http://127.0.0.1", transport=httpx.WSGITransport(app)) as client:
+        with pytest.raises(errors.NotFound) as same:
+            client._json("GET", "/v1/of-the-next-version")
+        monkeypatch.setattr("editq.problems.code_version", lambda: "7.0")
+        with pytest.raises(errors.NotFound, match=rf"service is editq {code_version()}, this is 7\.0"):
+            client._json("GET", "/v1/of-the-next-version")
+        with pytest.raises(errors.ModelNotFound) as other:
+            client.model("nope")
+    assert "editq" not in str(same.value) + str(other.value)
 
 
 @pytest.mark.parametrize(

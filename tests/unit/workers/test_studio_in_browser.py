@@ -61,7 +61,7 @@ def test_a_sample_is_edited_seen_on_its_way_gone_back_to_and_kept(
         browser.paint(page, "#mask", (0.2, 0.5, 0.8, 0.5))
         page.select_option("#edit-steps", "60")
         page.click("#edit")
-        page.wait_for_selector("img.live[src^='data:image/jpeg']")
+        page.wait_for_selector("img.live[src^='data:image/png']")
         page.wait_for_selector("#go-on")
         assert page.url.startswith(first + "/")
         with page.expect_download() as download:
@@ -78,6 +78,19 @@ def test_a_sample_is_edited_seen_on_its_way_gone_back_to_and_kept(
         page.reload()
         page.wait_for_selector("#go-on")
         assert page.url == edited
+
+
+def test_a_page_that_is_older_than_the_service_says_so(chromium: Any, address: str) -> None:
+    def of_the_next_version(route: Any) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, headers={**answer.headers, "editq-version": "next"})
+
+    with browser.studio(chromium, address) as page:
+        page.click("nav [data-view=jobs]")
+        assert not page.is_visible("#updated")
+        page.route("**/v1/jobs?*", of_the_next_version)
+        page.reload()
+        page.wait_for_selector("#updated:has-text('reload this page')")
 
 
 @pytest.mark.slow
