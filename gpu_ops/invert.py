@@ -67,13 +67,13 @@ class InvertObjective(Stacked):
 
     STACKED = ("target", "target_features")
 
-    def __init__(self, bundle: Bundle, pictures: Picture) -> None:
+    def __init__(self, bundle: Bundle, pictures: Picture, lambda_prior: float = 0.0) -> None:
         resolution = bundle.resolution_px
         if pictures.shape[1:] != (resolution, resolution, 3):
             raise ShapeError(
                 f"pictures are {list(pictures.shape)}, the model draws [N, {resolution}, {resolution}, 3]"
             )
-        self.bundle = bundle
+        self.bundle, self.lambda_prior = bundle, lambda_prior
         self.target = to_tensor(pictures, bundle.device).to(bundle.generator.mapping.w_avg)
         with torch.no_grad():
             self.target_features = bundle.perceptual.features(self.target)
@@ -95,7 +95,11 @@ class InvertObjective(Stacked):
         lpips = perceptual.distance(perceptual.features(drawn), self.target_features)
         error = squared_error(drawn, self.target)
         total = LAMBDA_LPIPS * perceptual.invert_factor * lpips + error
-        return {"total": total, "lpips": lpips, "mse": error}, drawn
+        each = {"lpips": lpips, "mse": error}
+        if self.lambda_prior:
+            each["prior"] = self.bundle.prior.penalty(w_plus - self.bundle.generator.mapping.w_avg)
+            total = total + self.lambda_prior * each["prior"]
+        return {"total": total, **each}, drawn
 
 
 def invert(
@@ -106,6 +110,7 @@ def invert(
     lr: float = 0.1,
     start: Start | None = None,
     patience: int = 0,
+    lambda_prior: float = 0.0,
     resume: State | None = None,
 ) -> Steps[InvertResult]:
     """Optimise w_plus from the encoder's guess, or from w_avg, until the generator draws `pictures`.
@@ -114,15 +119,18 @@ def invert(
     lr        highest Adam step size, in W+ units
     start     by default the encoder's guess where the model has one
     patience  end early once no item's loss improves any more: see gpu_ops/patience.py; 0: never
+    lambda_prior  keeps the code among ordinary ones, where vectors act as they were learned: for pictures
+              that the model cannot draw anyway (docs/inversion.md)
 
-    Minimises 10 LPIPS + MSE; the LPIPS weight times the backbone's recorded factor. Yields Progress
+    Minimises 10 LPIPS + MSE + lambda_prior times the mean square of whitened w_plus - w_avg
+    (gpu_ops/prior.py); the LPIPS weight times the backbone's recorded factor. Yields Progress
     after each step; returns the lowest-loss step of each item, early when sent True. Raises ShapeError and
     IncompleteModelError before the first step; NonFiniteError.
     Source: Ling et al. 2021, supplement; learning rate: Karras et al. 2020. Departure: the same rate from the
     encoder, where the paper takes 0.001 (docs/inversion.md).
     """
     start = start_of(bundle, start)
-    objective = InvertObjective(bundle, pictures)
+    objective = InvertObjective(bundle, pictures, lambda_prior)
     descent, waiting = Descent(objective.first_code(start)), Patience(patience, len(pictures))
     if resume is not None:
         descent.restore(resume)

@@ -1,4 +1,4 @@
-"""A prior on editing vectors: how far from ordinary codes an edit may walk.
+"""A prior on editing vectors, and on codes: how far from ordinary codes an edit or an inversion may walk.
 
 An edit can fool the classifiers that it optimises by leaving the codes that the generator was trained
 on. The penalty is the mean square of delta_w in whitened coordinates: along the principal axes of
@@ -36,5 +36,5 @@ class WhitenedPrior:
         return cls((axes / deviations).to(weight))
 
     def penalty(self, delta_w: torch.Tensor) -> torch.Tensor:
-        """Mean square of whitened delta_w [N, L, D]: [N]."""
+        """Mean square of whitened delta_w [N, L, D], or of a code less the mean one: [N]."""
         return (delta_w @ self.whiten).square().mean(dim=(1, 2))

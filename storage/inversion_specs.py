@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from storage.mask_specs import Strict
-from storage.options import LearningRate
+from storage.options import LearningRate, Weight
 
 MIN_PSNR_DB = 25.0
 """Pictures of another kind than the bundled models draw come out at 21 to 24 dB (docs/inversion.md)."""
@@ -23,6 +23,11 @@ class Inverting(Strict):
     patience: Annotated[int, Field(ge=0, le=5000)] = Field(
         default=0,
         description="End once the best loss has not fallen by 1 % within so many steps; 0: take all steps.",
+    )
+    lambda_prior: Weight = Field(
+        default=0.0,
+        description="Weight of the whitened prior on the code, which keeps it among ordinary ones: pictures "
+        "of another kind than the model draws are then redrawn less exactly, and edited better; 0: none.",
     )
     tune_steps: Annotated[int, Field(ge=0, le=2000)] = Field(
         default=0, description="Steps in which the generator is then tuned to this picture (pivotal tuning)."

@@ -84,13 +84,14 @@ class Shown:
             [self.scenes.render(scene_of(self.scenes, seed), self.bundle.resolution_px) for seed in seeds]
         )
 
-    def inverted(self, drawn: Sequence[Drawn], steps: int | None = None) -> list[Subject]:
+    def inverted(
+        self, drawn: Sequence[Drawn], steps: int | None = None, lambda_prior: float = 0.0
+    ) -> list[Subject]:
         """Pictures uint8 [R, R, 3] and exact masks [R, R], with codes found now or earlier."""
         pictures, steps = np.stack([picture for picture, _ in drawn]), steps or self.effort.inversion
         digest = hashlib.sha256(self.digest.encode() + pictures.tobytes()).hexdigest()[:16]
-        codes = codes_of(
-            self.bundle, pictures, self.kept / f"{self.name}-{digest}-{steps}.safetensors", steps
-        )
+        kept = self.kept / f"{self.name}-{digest}-{steps}-{lambda_prior:g}.safetensors"
+        codes = codes_of(self.bundle, pictures, kept, steps, lambda_prior=lambda_prior)
         return [
             Subject(picture, exact, code[None], look(self.bundle, code[None]))
             for (picture, exact), code in zip(drawn, codes, strict=True)

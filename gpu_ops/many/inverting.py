@@ -25,13 +25,14 @@ class Inverting:
     lr: float = 0.1
     start: Start | None = None
     patience: int = 0
+    lambda_prior: float = 0.0
 
     def __post_init__(self) -> None:
         start_of(self.bundle, self.start)
 
     def prepare(self, picture: Picture, state: State | None) -> Entry[InvertResult]:
         start = start_of(self.bundle, self.start)
-        objective = InvertObjective(self.bundle, picture[None])
+        objective = InvertObjective(self.bundle, picture[None], self.lambda_prior)
         descent, patience = Descent(objective.first_code(start)), Patience(self.patience, 1)
         if state is not None:
             descent.restore(state)

@@ -60,7 +60,13 @@ def annotate(bundle: Bundle, pictures: Picture, masks: Picture, *, steps: int) -
 
 
 def invert_all(
-    bundle: Bundle, pictures: Picture, *, steps: int, chunk: int = ON_CPU, resume: State | None = None
+    bundle: Bundle,
+    pictures: Picture,
+    *,
+    steps: int,
+    chunk: int = ON_CPU,
+    lambda_prior: float = 0.0,
+    resume: State | None = None,
 ) -> Steps[Inverted]:
     """Invert pictures uint8 [n, R, R, 3], `chunk` of them at a time, yielding Progress each step.
 
@@ -74,7 +80,9 @@ def invert_all(
     total = steps * math.ceil(len(pictures) / chunk)
     while len(w_plus) < len(pictures):
         some = np.ascontiguousarray(pictures[len(w_plus) : len(w_plus) + chunk])
-        run = invert(bundle, some, steps=steps, resume=_of_chunk(resume, len(some)))
+        run = invert(
+            bundle, some, steps=steps, lambda_prior=lambda_prior, resume=_of_chunk(resume, len(some))
+        )
         done = steps * math.ceil(len(w_plus) / chunk)
         carry = {"codes": w_plus.to("cpu", copy=True)}
         inverted = yield from stage(CHUNK, run, done=done, total=total, carry=carry)

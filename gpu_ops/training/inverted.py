@@ -16,7 +16,12 @@ ON_CPU = 20
 
 
 def codes_of(
-    bundle: Bundle, pictures: Picture, kept: Path, steps: int, chunk: int | None = None
+    bundle: Bundle,
+    pictures: Picture,
+    kept: Path,
+    steps: int,
+    chunk: int | None = None,
+    lambda_prior: float = 0.0,
 ) -> torch.Tensor:
     """The codes [n, L, D] of pictures uint8 [n, R, R, 3], from the file `kept` or by `steps` of inversion.
 
@@ -26,7 +31,9 @@ def codes_of(
     if not kept.exists():
         some = chunk or at_once(bundle.device, ON_CPU)
         found = go_on(
-            lambda state: invert_all(bundle, pictures, steps=steps, chunk=some, resume=state),
+            lambda state: invert_all(
+                bundle, pictures, steps=steps, chunk=some, lambda_prior=lambda_prior, resume=state
+            ),
             kept.with_suffix(".state"),
             f"inverting {kept.stem}",
         )

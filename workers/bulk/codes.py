@@ -117,7 +117,7 @@ class Codes:
     @property
     def _work(self) -> InvertingWork:
         how = self.how
-        return InvertingWork(self.bundle, self.steps, how.lr, how.start, how.patience)
+        return InvertingWork(self.bundle, self.steps, how.lr, how.start, how.patience, how.lambda_prior)
 
     @property
     def _name(self) -> tuple[str, str]:

@@ -97,7 +97,7 @@ def inversion_digest(model: Model, bundle: Bundle, picture: Picture, steps: int,
         "picture": hashlib.sha256(picture.tobytes()).hexdigest(),
         "model": model.digest,
         "perceptual": bundle.perceptual.name,
-        "settings": [start, how.lr, steps, how.patience, how.tune_steps],
+        "settings": [start, how.lr, steps, how.patience, how.lambda_prior, how.tune_steps],
         "versions": [inverting.VERSION, tuning.VERSION],
     }
     return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
@@ -130,6 +130,7 @@ def find_code(course: Course, search: Search, bundle: Bundle, name: str = "inver
             lr=how.lr,
             start=how.start,
             patience=how.patience,
+            lambda_prior=how.lambda_prior,
             resume=course.resumed(name),
         )
         result = yield from course.run(name, run, search.steps)

@@ -79,6 +79,24 @@ def test_losses_fall_and_the_result_is_what_was_found(tiny: Bundle, pictures: Pi
     assert (preview().shape, preview().dtype) == ((3, 32, 32, 3), np.uint8)
 
 
+def test_a_prior_is_a_documented_loss_and_keeps_codes_nearer_the_mean(encoded: Bundle) -> None:
+    """Pictures that no code draws: noise."""
+    noise = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    assert encoded.encoder is not None
+    away = (encoded.encoder(to_tensor(noise)) - encoded.generator.mapping.w_avg).detach()
+    expected = float(((away @ encoded.prior.whiten) ** 2).mean())
+    first = next(invert(encoded, noise, steps=20, lambda_prior=0.5))
+    assert first.losses["prior"] == pytest.approx(expected, rel=1e-4)
+    total = 10 * first.losses["lpips"] + first.losses["mse"] + 0.5 * first.losses["prior"]
+    assert first.losses["total"] == pytest.approx(total, rel=1e-5)
+    steps, free = finish(invert(encoded, noise, steps=20))
+    _, held = finish(invert(encoded, noise, steps=20, lambda_prior=0.5))
+    assert "prior" not in steps[0].losses
+    mean = encoded.generator.mapping.w_avg
+    far, near = (encoded.prior.penalty(found.w_plus - mean).max() for found in (free, held))
+    assert near < 0.5 * far
+
+
 def test_no_network_changes(tiny: Bundle, pictures: Picture) -> None:
     networks = (tiny.generator, tiny.segmenter, tiny.perceptual)
     before = [{k: v.clone() for k, v in network.state_dict().items()} for network in networks]

@@ -89,9 +89,9 @@ def assert_figures(found: dict[str, Any], alone: dict[str, Any]) -> None:
 
 
 def test_inversions_together_equal_each_alone(exact: Bundle, pictures: Picture) -> None:
-    found = all_of(Inverting(exact, steps=5), pictures)
+    found = all_of(Inverting(exact, steps=5, lambda_prior=0.1), pictures)
     for n in range(3):
-        _, alone = finish(invert(exact, pictures[n : n + 1], steps=5))
+        _, alone = finish(invert(exact, pictures[n : n + 1], steps=5, lambda_prior=0.1))
         torch.testing.assert_close(found[n].w_plus, alone.w_plus, **DIGITS)
         assert found[n].losses_last == pytest.approx(alone.losses_last, rel=1e-6)
         assert np.array_equal(found[n].pictures, alone.pictures)

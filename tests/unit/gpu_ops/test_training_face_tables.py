@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from gpu_ops.bundle import Bundle
 from gpu_ops.change import Measure
@@ -98,6 +99,9 @@ def options(out: Path, **more: object) -> argparse.Namespace:
         "strengths": "0.7",
         "inversion_steps": 2,
         "refine_steps": 1,
+        "first_seed": portraits.PORTRAIT_SEEDS,
+        "lambda_prior": 0.1,
+        "strength": 1.0,
     }
     return argparse.Namespace(out=out, **few | more)
 
@@ -188,6 +192,8 @@ def test_portraits_are_of_people_at_rest_in_each_style_by_turns() -> None:
     assert drawn.styles == [*STYLES, next(iter(STYLES))]
     assert drawn.pictures.shape == (4, SIZE_PX, SIZE_PX, 3)
     assert len({picture.tobytes() for picture in drawn.pictures}) == 4
+    others = draw_portraits(1, SIZE_PX, portraits.PORTRAIT_SEEDS + 200_000)
+    assert all((others.pictures[0] != picture).any() for picture in drawn.pictures)
 
 
 def test_an_edit_is_seen_from_half_of_what_the_example_shows() -> None:
@@ -221,9 +227,14 @@ def test_portraits_are_measured_and_shown(
     paths = [tmp_path / "wide.safetensors"] * 2
     found = measure_portraits(model, paths, options(tmp_path, count=3))
     assert found["vectors"]["wide"]["n"] == 3
-    assert set(found["vectors"]["wide"]["by_style"]) == set(STYLES)
+    assert set(found["vectors"]["wide"]["by_style"]) == set(found["inverted_psnr_db"]) == set(STYLES)
     assert json.loads((tmp_path / "portraits.json").read_text()) == found
     assert (tmp_path / "portraits.png").stat().st_size > 0
+    measure_portraits(model, paths, options(tmp_path, count=3, lambda_prior=10.0))
+    kept = sorted(tmp_path.glob("10400000-2-*.safetensors"))
+    assert [path.name for path in kept] == ["10400000-2-0.1.safetensors", "10400000-2-10.safetensors"]
+    weak, strong = (load_file(path)["w_plus"] for path in kept)
+    assert not torch.equal(weak, strong), "each setting has codes of its own"
 
 
 def test_two_vectors_at_once_are_their_sum_about_the_parts_of_both(vector: Vector) -> None:

@@ -61,7 +61,16 @@ def test_the_same_inversion_is_taken_over_and_says_so(
 
 
 @pytest.mark.parametrize(
-    "other", [{"steps": 4}, {"lr": 0.05}, {"patience": 2}, {"tune_steps": 1}, {"reuse": False}, {"box": True}]
+    "other",
+    [
+        {"steps": 4},
+        {"lr": 0.05},
+        {"patience": 2},
+        {"lambda_prior": 0.1},
+        {"tune_steps": 1},
+        {"reuse": False},
+        {"box": True},
+    ],
 )
 def test_another_setting_is_another_inversion(plant: Trial, picture: str, other: dict[str, Any]) -> None:
     done(plant, "invert", image=picture, **SPEC)
