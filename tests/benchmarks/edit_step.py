@@ -8,7 +8,9 @@ its own for each, networks and libraries included.
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import torch
 
@@ -50,24 +52,20 @@ def finished(call: Callable[[], object], device: str) -> Callable[[], object]:
 
 
 def against_published(
-    size: int, rounds: int, low: torch.dtype | None = None, device: str = "cpu"
-) -> list[Figure]:
+    size: int, rounds: int, lows: Sequence[torch.dtype | None] = (None,), device: str = "cpu"
+) -> Iterator[Figure]:
+    """Of each precision, all in turn beside one run of the published form."""
     bundle = published_model(size, device)
-    bundle.low_precision = low
-    aim = aim_at(bundle)
-    ours, theirs = own_steps(aim), published_steps(bundle, aim)
-    ways = {
-        "ours": finished(lambda: next(ours), device),
-        "published": finished(lambda: next(theirs), device),
-    }
-    in_turn(ways, 1)
-    times = in_turn(ways, rounds)
-    kind = named(low)
-    mine, their = times["ours"], times["published"]
-    return [
-        of_runs(f"edit step {size} px, {kind}", mine.wall, "s", their.wall),
-        of_runs(f"edit step {size} px, {kind}, processor", mine.cpu, "s", their.cpu),
-    ]
+    theirs = published_steps(bundle, aim_at(bundle))
+    each = {named(low): own_steps(aim_at(replace(bundle, low_precision=low))) for low in lows}
+    calls = {name: finished(functools.partial(next, steps), device) for name, steps in each.items()}
+    calls["published"] = finished(functools.partial(next, theirs), device)
+    in_turn(calls, 1)
+    times = in_turn(calls, rounds)
+    their = times.pop("published")
+    for kind, mine in times.items():
+        yield of_runs(f"edit step {size} px, {kind}", mine.wall, "s", their.wall)
+        yield of_runs(f"edit step {size} px, {kind}, processor", mine.cpu, "s", their.cpu)
 
 
 def memory(size: int, low: torch.dtype | None = None) -> Figure:
@@ -106,9 +104,8 @@ def growth(
     shares: tuple[float, ...],
     rounds: int,
     device: str = "cpu",
-) -> list[Figure]:
+) -> Iterator[Figure]:
     """Time of a step by resolution, by N and by the region's share; per picture where N is more than one."""
-    figures = []
     middle = sizes[len(sizes) // 2]
     cases = [(size, 1, 0.1) for size in sizes]
     cases += [(middle, n, 0.1) for n in items] + [(middle, 1, share) for share in shares]
@@ -119,18 +116,17 @@ def growth(
         in_turn(call, 1)
         times = in_turn(call, rounds)["ours"]
         name = f"edit step {size} px, N = {n}, region {share:.0%}"
-        figures.append(of_runs(f"{name}, per picture", [t / n for t in times.wall], "s"))
-        figures.append(of_runs(f"{name}, per picture, processor", [t / n for t in times.cpu], "s"))
-    return figures
+        yield of_runs(f"{name}, per picture", [t / n for t in times.wall], "s")
+        yield of_runs(f"{name}, per picture, processor", [t / n for t in times.cpu], "s")
 
 
-def measured(*, short: bool) -> list[Figure]:
+def measured(*, short: bool) -> Iterator[Figure]:
     size, rounds = (SHORT_PX, 2) if short else (256, 3)
     sizes = (32, SHORT_PX, 128) if short else (64, 128, 256)
-    figures = against_published(size, rounds)
-    figures += against_published(size, rounds, torch.bfloat16)
-    figures += [memory(size), memory(size, torch.bfloat16)]
-    return figures + growth(sizes, (2, 4), (0.02, 0.3, 0.9), rounds)
+    yield from growth(sizes, (2, 4), (0.02, 0.3, 0.9), rounds)
+    yield from against_published(size, rounds, (None, torch.bfloat16))
+    yield memory(size)
+    yield memory(size, torch.bfloat16)
 
 
 def main() -> None:

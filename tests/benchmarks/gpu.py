@@ -44,9 +44,8 @@ def peak(name: str, device: str) -> list[Figure]:
 
 
 def singly(size: int, low: torch.dtype | None, device: str) -> list[Figure]:
-    return against_published(size, 5, low, device) + peak(
-        f"step {size} px, {named(low)} and published", device
-    )
+    found = list(against_published(size, 5, [low], device))
+    return found + peak(f"step {size} px, {named(low)} and published", device)
 
 
 def together(size: int, items: int, low: torch.dtype | None, device: str) -> list[Figure]:

@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -105,6 +105,10 @@ def versions() -> dict[str, str]:
     return found
 
 
-def written(figures: Sequence[Figure], path: Path) -> None:
+def written(figures: Iterable[Figure], path: Path) -> None:
+    """Each as soon as it is known: what is cut off loses no figure that it had."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps([asdict(figure) for figure in figures], indent=1) + "\n")
+    found = []
+    for figure in figures:
+        found.append(asdict(figure))
+        path.write_text(json.dumps(found, indent=1) + "\n")

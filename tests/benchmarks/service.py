@@ -158,10 +158,8 @@ def reads(client: Client, seconds: float) -> list[Figure]:
     ]
 
 
-def measured(*, short: bool) -> list[Figure]:
+def measured(*, short: bool) -> Iterator[Figure]:
     with service() as client:
-        return [
-            edits(client, 1 if short else 5),
-            *applies(client, 10 if short else 500),
-            *reads(client, 2 if short else 15),
-        ]
+        yield edits(client, 1 if short else 5)
+        yield from reads(client, 2 if short else 15)
+        yield from applies(client, 10 if short else 500)
