@@ -15,7 +15,9 @@ from api.audit import register_audit
 from api.auth import finish_auth, register_auth
 from api.batches import batches
 from api.body import discard_rest
+from api.crowd import Crowd
 from api.deliveries import deliveries
+from api.entry import Entry
 from api.error_catalogue import error_catalogue
 from api.errors import Problem, problem, register_errors, responses
 from api.files import files
@@ -40,7 +42,7 @@ from api.usage import usage
 from api.validation import explain
 from api.vectors import vectors
 from api.workers import workers
-from storage.errors import NotFound
+from storage.errors import NotFound, TooBusy
 from storage.settings import Settings
 from storage.stores import Stores
 from storage.version import VERSION, code_version
@@ -52,7 +54,7 @@ RESOURCES = (
     *(images, files, models, vectors, jobs, job_actions, job_filters, history, deliveries, batches, results),
     *(keys, limits, queues, workers, usage, error_catalogue, health),
 )
-WAITING_REQUESTS = 16  # gunicorn_conf.py sets it by the number of threads
+WAITING_REQUESTS = WORKED_ON = 16  # gunicorn_conf.py sets them by the number of threads
 BEARER = {
     "type": "http",
     "scheme": "bearer",
@@ -105,6 +107,9 @@ def create_app(settings: Settings, stores: Stores, ring: Ring) -> OpenAPI:
     finish_auth(app)
     app.after_request(_harden)
     app.after_request(discard_rest)
+    with app.test_request_context():
+        refusal = _harden(problem(TooBusy("This service is asked for more than it can do.")))
+    app.wsgi_app = Entry(app.wsgi_app, Crowd(WORKED_ON), refusal)  # type: ignore[method-assign]
     return app
 
 

@@ -7,8 +7,9 @@ import os
 import socket
 from typing import Any
 
+from api.crowd import Crowd
 from api.doors import check_doors, check_keys
-from api.slots import REQUEST_THREADS, WAITING_THREADS, Slots, places_of
+from api.slots import REQUEST_THREADS, WAITING_THREADS, Slots, places_of, worked_on_of
 from storage.meters import forget_process, share_metrics
 from storage.settings import Settings
 from storage.stores import open_stores
@@ -44,6 +45,7 @@ def post_worker_init(worker: Any) -> None:
     """Streams and long polls have places of their own; all of them end when the process is to end."""
     service = worker.wsgi.extensions["editq"]
     service.slots = Slots(places_of(worker.cfg.threads))
+    worker.wsgi.wsgi_app.crowd = Crowd(worked_on_of(worker.cfg.threads))
     service.stopping = lambda: not worker.alive
     for listener in _shared:
         from storage.metrics_server import serve

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, RootModel
 
 from api.accept import accept, replay
 from api.download import send_object
+from api.entry import leave_place
 from api.errors import responses
 from api.events import ROWS_EVERY_S, hurries
 from api.idempotency import KeyHeaders, key_of
@@ -125,6 +126,7 @@ def _wait(job: Job, wait_s: float) -> Job:
     slot = service().slots.take()
     if slot is None:
         return job
+    leave_place()
     first, deadline, left = state_tag(job), time.monotonic() + wait_s, departure(request.environ)
     try:
         with stores().progress.listen(job.id) as listener:

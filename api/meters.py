@@ -9,11 +9,15 @@ from storage.meters import meters
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
+def method_of(method: str) -> str:
+    return method if method in METHODS else "other"
+
+
 def count_requests(app: Flask) -> None:
     @app.after_request
     def count(answer: Response) -> Response:
         route = request.url_rule.rule if request.url_rule is not None else "unknown"
-        method = request.method if request.method in METHODS else "other"
+        method = method_of(request.method)
         meters().http_requests.labels(route, method, str(answer.status_code)).inc()
         if not _waits(answer):
             meters().http_request_seconds.labels(route, method).observe(time.perf_counter() - g.began)

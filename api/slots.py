@@ -18,6 +18,11 @@ def places_of(threads: int) -> int:
     return max(1, threads - min(REQUEST_THREADS, threads // 2))
 
 
+def worked_on_of(threads: int) -> int:
+    """How many requests may be worked on at once: a quarter of the rest, whose other threads refuse."""
+    return max(1, (threads - places_of(threads)) // 4)
+
+
 class Slot:
     """One place taken. `release` may be called more than once, from any thread."""
 

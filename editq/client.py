@@ -7,7 +7,8 @@
 
 Answers are the API's JSON as it is. A problem+json answer raises the error of its code (storage/errors.py),
 and a service that does not answer raises Unavailable. A submit or retry whose answer was lost is sent again
-under the same Idempotency-Key, so that it never makes two jobs.
+under the same Idempotency-Key, so that it never makes two jobs; a read that was turned away (too many at
+once) is asked again.
 """
 
 import contextlib
@@ -16,10 +17,10 @@ import os
 import random
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 import httpx
 
@@ -30,9 +31,10 @@ from editq.client_keys import KeyCalls
 from editq.client_pictures import PictureCalls
 from editq.client_vectors import VectorCalls
 from editq.problems import check, plain_errors
-from storage.errors import TooManyRequests, Unavailable
+from storage.errors import EditqError, TooBusy, TooManyRequests, Unavailable
 
 JSON = dict[str, Any]
+T = TypeVar("T")
 _PAGE = 100  # items that a list gives at once, at most
 _PAUSE_S, _LONGEST_PAUSE_S = 0.25, 5.0  # between two tries of one request
 
@@ -50,7 +52,8 @@ class Client(JobCalls, VectorCalls, FolderCalls, BatchCalls, PictureCalls, KeyCa
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         """`key`: the API key, by default EDITQ_KEY of the environment; services on loopback may want none.
-        `retry_s`: for how long a submit or an upload is tried again where the service is away or too busy."""
+        `retry_s`: for how long a submit or an upload is tried again where the service is away or too busy,
+        and a read where it is too busy."""
         self.address = address.rstrip("/")
         self._retry_s = retry_s
         self._http = httpx.Client(
@@ -119,11 +122,16 @@ class Client(JobCalls, VectorCalls, FolderCalls, BatchCalls, PictureCalls, KeyCa
     def _once(self, path: str, key: str | None, **arguments: Any) -> JSON:
         """Send a request that makes a job until it is answered. The key lets the service do it once."""
         headers = {"Idempotency-Key": key or uuid.uuid4().hex}
+        send = lambda: self._json("POST", path, headers=headers, **arguments)  # noqa: E731
+        return self._again_and_again(send, Unavailable, TooManyRequests)
+
+    def _again_and_again(self, call: Callable[[], T], *errors: type[EditqError]) -> T:
+        """What the call returns, tried again for `retry_s` after one of these errors."""
         deadline, pause_s = time.monotonic() + self._retry_s, _PAUSE_S
         while True:
             try:
-                return self._json("POST", path, headers=headers, **arguments)
-            except (Unavailable, TooManyRequests) as error:
+                return call()
+            except errors as error:
                 wait_s = random.uniform(pause_s / 2, pause_s)
                 if error.status not in (429, 503) or time.monotonic() + wait_s > deadline:
                     raise
@@ -156,10 +164,15 @@ class Client(JobCalls, VectorCalls, FolderCalls, BatchCalls, PictureCalls, KeyCa
         return body
 
     def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        with plain_errors():
-            answer = self._http.request(method, path, **arguments)
-        check(answer)
-        return answer
+        """A read that was turned away, and so not begun, is asked again."""
+
+        def ask() -> httpx.Response:
+            with plain_errors():
+                answer = self._http.request(method, path, **arguments)
+            check(answer)
+            return answer
+
+        return self._again_and_again(ask, TooBusy, TooManyRequests) if method == "GET" else ask()
 
 
 def bearer(key: str | None) -> dict[str, str]:

@@ -63,6 +63,7 @@
     │   └── GpuTimeUsedUp         gpu_time_used_up    429       of this day
     ├── LeaseLost                 lease_lost          409  no   another attempt owns the row
     ├── Unavailable               unavailable         503  yes  a part of the platform is away
+    │   ├── TooBusy               too_busy            503       of requests: more than can be answered
     │   ├── StorageUnavailable    storage_unavailable 503
     │   │   ├── StorageFull       storage_full        507
     │   │   └── NotMigrated       not_migrated        503       the database has not this version's tables
@@ -365,6 +366,12 @@ class LeaseLost(EditqError):
 
 class Unavailable(EditqError):
     code, status, retryable = "unavailable", 503, True
+
+
+class TooBusy(Unavailable):
+    """More is asked of a process at once than it can answer; nothing of this request was begun."""
+
+    code = "too_busy"
 
 
 class StorageUnavailable(Unavailable):

@@ -36,17 +36,17 @@ def service(valkey_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @contextlib.contextmanager
 def streams(service: Service, job_id: str, count: int) -> Iterator[list[socket.socket]]:
-    """Open event streams, each from when its headers have come."""
+    """Open event streams, one after the other: each from when its headers have come."""
     request = f"GET /v1/jobs/{job_id}/events HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
     with contextlib.ExitStack() as stack:
-        opened = []
+        opened, heads = [], []
         for _ in range(count):
             connection = stack.enter_context(
                 socket.create_connection(("127.0.0.1", service.port), timeout=60)
             )
             connection.sendall(request.encode())
             opened.append(connection)
-        heads = [connection.recv(16) for connection in opened]
+            heads.append(connection.recv(16))
         assert set(heads) <= {b"HTTP/1.1 200 OK\r", b"HTTP/1.1 503 SER"}, set(heads)
         yield [one for one, head in zip(opened, heads, strict=True) if b"200" in head]
 
@@ -110,6 +110,26 @@ def test_all_streams_of_a_process_hear_progress_through_one_connection(
     # Those that read a second later still, at the best of times: on a slow machine one may be being replaced.
     settled = [before & after for before, after in zip(reading, reading[20:], strict=False)]
     assert min(map(len, settled)) <= 1  # none: the process had its connection before
+
+
+def test_who_is_turned_away_with_a_large_body_is_answered_and_may_go_on(
+    valkey_url: str, tmp_path: Path
+) -> None:
+    """The only place of the process is taken by a client that sends nothing of its body, for a second."""
+    head = b"POST /v1/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    picture = {"file": ("car.png", b"x" * 2_000_000)}
+    with (
+        serving(tmp_path, valkey_url, threads=8) as service,
+        socket.create_connection(("127.0.0.1", service.port)) as slow,
+    ):
+        slow.sendall(head + b"Content-Length: 9\r\n\r\n")
+        time.sleep(0.1)
+        answer = service.http.post("/v1/images", files=picture)
+        assert (answer.status_code, answer.json()["code"]) == (503, "too_busy")
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert service.http.get("/livez").status_code == 200  # through the same connection
+        time.sleep(0.5)
+        assert service.http.post("/v1/images", files=picture).json()["code"] != "too_busy"
 
 
 def test_equal_submits_at_once_make_one_job(service: Service) -> None:

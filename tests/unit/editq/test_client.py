@@ -8,6 +8,7 @@ import pytest
 from PIL import Image as Pillow
 
 from api.app import create_app
+from api.errors import walk
 from editq import Client
 from editq.problems import error_for
 from storage import errors
@@ -237,6 +238,26 @@ def test_trying_again_has_an_end_and_is_not_for_what_is_wrong(app):
     with Client("http://127.0.0.1", transport=wire) as client, pytest.raises(errors.ModelNotFound):
         client.submit(SampleSpec(model="boats"))
     assert len(wire.keys) == 1
+
+
+@pytest.mark.parametrize("code", ["too_busy", "too_many_requests"])
+def test_a_read_that_was_turned_away_is_asked_again_and_a_change_is_not(app, code):
+    kind = {kind.code: kind for kind in walk()}[code]
+    inside, asked = httpx.WSGITransport(app), []
+
+    def answer(request):
+        asked.append(request.method)
+        if len(asked) % 3:
+            refusal = {"code": code, "detail": "Too many.", "status": kind.status}
+            return httpx.Response(kind.status, json=refusal, headers={"Retry-After": "1"})
+        return inside.handle_request(request)
+
+    with Client("http://127.0.0.1", transport=httpx.MockTransport(answer)) as client:
+        assert list(client.jobs()) == []
+        assert asked == ["GET"] * 3
+        with pytest.raises(kind):
+            client.cancel("a" * 32)
+    assert asked[3:] == ["POST"]
 
 
 def test_an_address_that_is_none_is_not_tried_again():
