@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -238,3 +239,20 @@ def test_kubernetes_files_hold_no_secret() -> None:
     files = [*KUBERNETES.rglob("*.yaml"), ROOT / "deploy/compose.yaml"]
     assert not [path for path in files if "kind: Secret\n" in path.read_text()]
     assert not list(KUBERNETES.rglob("secrets.env"))
+
+
+def test_what_the_images_are_made_of_reaches_their_build() -> None:
+    """Each source that is copied is let through by .dockerignore, and each package is copied."""
+    lines = (ROOT / "deploy" / "Dockerfile").read_text().splitlines()
+    copied = {
+        name
+        for line in lines
+        if line.startswith("COPY ") and "--from" not in line
+        for name in line.split()[1:-1]
+    }
+    ignored, *let_through = (ROOT / ".dockerignore").read_text().split()
+    assert ignored == "*"
+    assert copied <= {name.removeprefix("!") for name in let_through}
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]
+    assert {name.rstrip("*") for name in packages["include"]} <= copied
+    assert all((ROOT / name).exists() for name in copied)
