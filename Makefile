@@ -9,7 +9,7 @@ CHAOS := PYTHONPATH=tests $(BIN)/python -m chaos
 FUZZ := PYTHONPATH=.:tests:tests/unit/api:tests/unit/gpu_ops $(BIN)/python -m
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test test-gpu test-all chaos chaos-report bench bench-short check docs format train-cars train-faces gallery shots fuzz fuzz-api licences clean distclean
+.PHONY: help install demo up test test-gpu test-all chaos chaos-report bench bench-short check audit docs format train-cars train-faces gallery shots fuzz fuzz-api licences clean distclean
 
 help: ## list the targets
 	@echo "editq: an asynchronous job queue for semantic image editing"; echo
@@ -61,6 +61,12 @@ check: install ## lint, format, types, import rules and the quick unit tests: un
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(PYTEST) -q -n 2 -m "not slow and not thorough" tests/unit
+
+audit: install ## offline: bandit's rules (ruff's S), secrets in the clone, pins and what is installed, licences
+	$(BIN)/ruff check --select S .
+	$(PYTEST) -q tests/unit/storage/test_no_secrets.py
+	$(BIN)/python -m pip check
+	$(BIN)/python docs/licences.py --check
 
 docs: install ## the documentation as a site, in build/site; a link that leads nowhere is an error
 	$(BIN)/mkdocs build --quiet
