@@ -25,7 +25,7 @@ from onnx_files import written
 from PIL import Image
 from pydantic import ValidationError
 
-from fuzz.mutation import STRANGE, changed, damaged, with_sums
+from fuzz.mutation import changed, damaged, strange, with_sums
 from gpu_ops.importers.limits import Limits
 from gpu_ops.importers.reader.recognise import read_contents
 from gpu_ops.importers.refusals import CheckpointRefused, UnknownFormat
@@ -179,7 +179,7 @@ def specs() -> list[bytes]:
 def spec_like(dice: random.Random, data: bytes) -> bytes:
     if dice.random() < 0.15:
         return damaged(dice, data)
-    made = dice.choice(STRANGE) if dice.random() < 0.01 else changed(dice, json.loads(data))
+    made = strange(dice) if dice.random() < 0.01 else changed(dice, json.loads(data))
     return json.dumps(made).encode("utf-8", "surrogatepass")
 
 

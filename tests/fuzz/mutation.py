@@ -1,5 +1,6 @@
 """Bytes and JSON with faults put into them, by dice: the same seed makes the same inputs."""
 
+import copy
 import json
 import random
 import struct
@@ -11,6 +12,11 @@ STRANGE: tuple[Any, ...] = (
     *([], {}, [[]], [{"op": "scale"}], {"op": "scale", "part": "wheel", "factor": 2}, "0" * 32, "1e999"),
 )
 PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def strange(dice: random.Random) -> Any:
+    """One of them, and a copy: what is put into a value may be changed there."""
+    return copy.deepcopy(dice.choice(STRANGE))
 
 
 def damaged(dice: random.Random, data: bytes, *, after: int = 0) -> bytes:
@@ -51,9 +57,9 @@ def with_sums(data: bytes) -> bytes:
 
 def changed(dice: random.Random, value: Any) -> Any:
     """A JSON value with one to three members gone, added, or made strange, however deep they are."""
-    copy = json.loads(json.dumps(value))
+    found = json.loads(json.dumps(value))
     for _ in range(dice.randint(1, 3)):
-        spot = copy
+        spot = found
         while isinstance(spot, dict | list) and spot:
             name = dice.choice(list(spot)) if isinstance(spot, dict) else dice.randrange(len(spot))
             if isinstance(spot[name], dict | list) and spot[name] and dice.random() < 0.7:
@@ -62,8 +68,8 @@ def changed(dice: random.Random, value: Any) -> Any:
             if dice.random() < 0.2:
                 del spot[name]
             elif isinstance(spot, dict) and dice.random() < 0.2:
-                spot[dice.choice(("extra", "steps", "n", "error"))] = dice.choice(STRANGE)
+                spot[dice.choice(("extra", "steps", "n", "error"))] = strange(dice)
             else:
-                spot[name] = dice.choice(STRANGE)
+                spot[name] = strange(dice)
             break
-    return copy
+    return found

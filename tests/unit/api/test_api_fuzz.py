@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from api_trial import Trial, mask_png, picture, upload
 from flask.testing import FlaskClient
-from fuzz.mutation import STRANGE, damaged
+from fuzz.mutation import STRANGE, damaged, strange
 from werkzeug.test import TestResponse
 
 from storage.settings import Settings
@@ -91,7 +91,7 @@ def test_a_mutated_job_is_taken_or_refused_and_leaves_nothing(
             if dice.random() < 0.2:
                 spot.pop(name, None)
             else:
-                spot[name] = dice.choice(STRANGE)
+                spot[name] = strange(dice)
         text = json.dumps(body)
         data = damaged(dice, text.encode()) if dice.random() < 0.2 else text.encode()
         key = {"Idempotency-Key": dice.choice(KEYS)} if dice.random() < 0.3 else {}
