@@ -39,6 +39,7 @@ def test_up_runs_a_job_keeps_it_over_a_restart_and_stops_clean(tiny):
     assert (second.returncode, tiny.processes()) == (0, [])
 
 
+@pytest.mark.slow
 def test_a_taken_port_is_replaced_and_a_second_up_says_where_the_first_one_is(tiny):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -32,6 +32,7 @@ def times(plant: Plant, job: Job, kind: str) -> list[float]:
     return [event.created_at for event in plant.stores.jobs.events("local", job.id) if event.type == kind]
 
 
+@pytest.mark.slow
 def test_kill_9_of_the_child_and_its_job_goes_on_at_once_to_the_same_bits(plant: Plant) -> None:
     picture = upload_noise(plant)
     whole = plant.ended(plant.submit("invert", image=picture, steps=STEPS, reuse=False))

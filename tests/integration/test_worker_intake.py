@@ -18,6 +18,7 @@ def plant(tmp_path_factory: pytest.TempPathFactory, valkey_url: str) -> Iterator
         yield plant
 
 
+@pytest.mark.slow
 def test_a_drained_worker_leaves_messages_to_others_and_comes_back(plant: Plant) -> None:
     job = plant.submit("invert", image=upload_noise(plant), steps=5000)
     plant.under_way(job)

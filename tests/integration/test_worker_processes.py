@@ -104,6 +104,7 @@ def test_kill_9_of_the_pool_child(plant: Plant, picture: str) -> None:
     assert_succeeded_once(plant, job, attempt=2, lost=1)
 
 
+@pytest.mark.slow
 def test_kill_9_of_the_parent_and_a_new_start(plant: Plant, picture: str) -> None:
     job = begun_inversion(plant, picture, steps=STEPS)
     plant.kill(gpu(plant))

@@ -34,7 +34,6 @@ CUT = Fault(
     run=cut,
     bar=50,
     short=3,
-    quick=True,
     stacks=(DEPLOYED,),
     options=WIRED,
 )

@@ -85,7 +85,6 @@ MEMORY = Fault(
     promise="out_of_memory after one more try, worker alive, and the next job succeeds",
     run=memory,
     bar=10,
-    quick=True,
     options=SMALL,
     needs=may_mount,
 )

@@ -238,6 +238,7 @@ def keep_vector(plant: Trial, name: str) -> Vector:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_axe_finds_no_serious_fault_on_any_view_and_each_fits_a_phone(chromium: Any, address: str) -> None:
     with browser.studio(chromium, address) as page:
         draw(page)
