@@ -45,6 +45,7 @@ def test_a_drained_worker_leaves_messages_to_others_and_comes_back(plant: Plant)
     assert plant.ended(job).status is Status.CANCELED
 
 
+@pytest.mark.slow
 def test_another_worker_takes_what_a_drained_one_put_back(plant: Plant) -> None:
     job = plant.submit("invert", image=upload_noise(plant), steps=5000)
     plant.under_way(job)

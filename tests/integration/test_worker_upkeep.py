@@ -31,6 +31,7 @@ def plant(tmp_path: Path, valkey_url: str) -> Iterator[Plant]:
     plant.stop()
 
 
+@pytest.mark.slow
 def test_one_worker_does_all_the_upkeep(plant: Plant) -> None:
     worker = plant.start("cpu")
     jobs, objects = plant.stores.jobs, plant.stores.objects
