@@ -20,7 +20,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-INDEX, FRONT, ICON = "index.html", "front.html", "icon.svg"
+INDEX, FRONT = "index.html", "front.html"
 
 studio_pages = Blueprint("studio", __name__)
 
@@ -58,8 +58,6 @@ def studio_file(name: str) -> Response:
 def send_page(name: str) -> Response:
     """A file of the studio, to be asked for again by its tag: after an update no browser keeps an old one.
 
-    The icon aside, which browsers ask for whenever the address changes: as each slider's move makes it.
-
     Raises NotFound.
     """
     page = pages().get(name)
@@ -67,7 +65,7 @@ def send_page(name: str) -> Response:
         raise NotFound("The studio has no such file.", field="name", expected="one that /studio names")
     answer = Response(page.data, content_type=page.content_type)
     answer.set_etag(page.tag)
-    answer.headers["Cache-Control"] = "max-age=86400" if name == ICON else "no-cache"
+    answer.headers["Cache-Control"] = "no-cache"
     answer.headers["Content-Security-Policy"] = POLICY
     answer.make_conditional(request)
     return answer

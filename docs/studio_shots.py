@@ -53,10 +53,7 @@ def editing(page: Any) -> None:
 
 def vectors(page: Any) -> None:
     page.click("nav [data-view=vectors]")
-    page.click(".choose:has-text('larger wheels')")
-    page.focus(".slider input")
-    for _ in range(25):
-        page.keyboard.press("ArrowRight")
+    browser.slide(page, "larger wheels", 25)
     page.wait_for_selector("#vector-picture[data-exact=true][src*='picture_000_00']")
     shot(page, "vectors")
 

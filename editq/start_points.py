@@ -18,6 +18,8 @@ _SOUGHT = (
                  help="To find a picture's code."),
     click.option("--tune-steps", type=click.IntRange(0, 2000), default=0, show_default=True,
                  help="To tune the generator to the picture, after that."),
+    click.option("--lambda-prior", type=click.FloatRange(0, 1000), default=0.0, show_default=True,
+                 help="To keep the code among ordinary ones: 0.003, say, for a drawing of a face."),
     click.option("--box", metavar="X,Y,SIZE", help="The square of the picture that the model sees, in its "
                  "own pixels; by default the largest central one."),
 )  # fmt: skip
@@ -42,7 +44,7 @@ def box_of(text: str | None) -> JSON:
 
 
 def invert_spec(model: str, image: str, asked: Mapping[str, Any]) -> JSON:
-    how = {"steps": asked["inversion_steps"], "tune_steps": asked["tune_steps"]}
+    how = {name: asked[name] for name in ("tune_steps", "lambda_prior")} | {"steps": asked["inversion_steps"]}
     return {"kind": "invert", "model": model, "image": image, **how, **box_of(asked["box"])}
 
 

@@ -20,7 +20,7 @@ from gpu_ops.metrics import Flags
 from gpu_ops.picture import Picture
 from gpu_ops.presets import weigh
 from gpu_ops.progress import Progress, State, Steps
-from gpu_ops.refine import View, leak_db, look, refine_weights, sketch, which_better
+from gpu_ops.refine import View, draw, leak_db, look, refine_weights, which_better
 from gpu_ops.roi import default_buffer_px, region_of_interest
 from gpu_ops.score import leak, outside_of
 
@@ -124,9 +124,10 @@ def apply(
     True. Whatever the way, the rest of the picture is no further from what it was than by the vectors alone.
     Raises ShapeError, NonFiniteError.
     """
-    told, applied = found is not None or resume is not None, None
+    told = found is not None or resume is not None
+    applied = None
     if plan.mode == "vector" and delta_w is not None:
-        drawn = sketch(bundle, w_plus + delta_w.to(w_plus))
+        drawn = draw(bundle, w_plus + delta_w.to(w_plus))
         if not told:
             yield Progress(1, 1, state=_done, preview=lambda: drawn.pictures)
         told, applied = True, drawn.view()

@@ -31,7 +31,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class Sketch:
+class Unmasked:
     """Codes that are drawn, uint8 [N, H, W, 3]; finding their masks takes three times as long as that."""
 
     pictures: Picture
@@ -45,15 +45,15 @@ class Sketch:
 
 
 @torch.no_grad()
-def sketch(bundle: Bundle, w_plus: torch.Tensor) -> Sketch:
+def draw(bundle: Bundle, w_plus: torch.Tensor) -> Unmasked:
     """Draw codes [N, L, D], without their masks."""
     output = bundle.generator.synthesise(w_plus)
-    return Sketch(to_uint8(output.picture), bundle, output.features)
+    return Unmasked(to_uint8(output.picture), bundle, output.features)
 
 
 def look(bundle: Bundle, w_plus: torch.Tensor) -> View:
-    """Draw codes [N, L, D]."""
-    return sketch(bundle, w_plus).view()
+    """Draw codes [N, L, D], and find their masks."""
+    return draw(bundle, w_plus).view()
 
 
 @dataclass(frozen=True)

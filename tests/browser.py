@@ -49,6 +49,14 @@ def studio(browser: Any, address: str, **about: Any) -> Iterator[Any]:
     assert [each for each in wrong if not any(fine in each for fine in FINE)] == []
 
 
+def slide(page: Any, vector: str, steps: int) -> None:
+    """Choose a vector, and move its slider by the keyboard."""
+    page.click(f".choose:has-text('{vector}')")
+    page.focus(".slider input")
+    for _ in range(steps):
+        page.keyboard.press("ArrowRight")
+
+
 def paint(page: Any, canvas: str, *strokes: tuple[float, float, float, float]) -> None:
     """Strokes x, y to x, y, as parts of the picture's side, as a hand would do them."""
     box = page.locator(canvas).bounding_box()

@@ -2,8 +2,8 @@
 
 import { strengthFor, useOf } from "./amounts.js";
 import { output, post, submit } from "./api.js";
-import { calmly } from "./dom.js";
 import { loaded } from "./compare.js";
+import { calmly } from "./dom.js";
 import { follow, isPicture } from "./events.js";
 import { blobOf } from "./key.js";
 import { state } from "./store.js";
@@ -62,17 +62,18 @@ export class Applying extends EventTarget {
     this.give_up();
     const wish = (this.asked = this.wish);
     const mine = (this.current = { id: null, following: null });
+    const nearest = () => wish === this.wish || wanted.length > 1; // else the sweep has shown something nearer
     this.tell("busy", "Applying …");
     try {
       const job = await submit({ kind: "apply", model: state.model.name, inversion: state.source.job, vectors: wanted.map(useOf), ...more });
       if (this.current !== mine) return void post(`/v1/jobs/${job.id}/cancel`).catch(() => null);
       mine.id = job.id;
-      mine.following = follow(job.id, (now) => this.progress(now), job);
+      mine.following = follow(job.id, ({ progress }) => nearest() && this.progress(progress ?? {}), job);
       const done = await mine.following.done;
       if (!done || this.current !== mine) return;
       this.current = null;
       if (wish !== this.wish) {
-        if (done.status === "succeeded" && wanted.length > 1) this.shown(job.id, false); // no sweep shows anything nearer
+        if (done.status === "succeeded" && nearest()) this.shown(job.id, false);
         return void this.apply();
       }
       this.tell("busy", null);
@@ -87,9 +88,9 @@ export class Applying extends EventTarget {
   }
 
   /** The picture itself is told before its files are saved. */
-  progress({ progress }) {
-    if (isPicture(progress?.preview)) this.tell("shown", { picture: progress.preview, job: null, exact: false });
-    if (progress?.total > 1 && progress.step) this.tell("busy", `Refining: step ${progress.step} of ${progress.total}`);
+  progress({ preview, step, total }) {
+    if (isPicture(preview)) this.tell("shown", { picture: preview, job: null, exact: false });
+    if (total > 1 && step) this.tell("busy", `Refining: step ${step} of ${total}`);
   }
 
   shown(id, exact = true) {
@@ -99,7 +100,7 @@ export class Applying extends EventTarget {
   /** The nearest picture of the sweep, at once. */
   scrub({ vector, range, value }) {
     const { sweep } = this;
-    if (sweep?.key !== this.keyOf(vector) || !sweep.frames) return;
+    if (sweep?.key !== this.keyOf(vector) || !sweep.decoded) return;
     const strength = range.unit === "amount" ? strengthFor(vector, value) : value;
     if (strength === null) return;
     const far = sweep.factors.map((factor) => Math.abs(factor - strength));
@@ -121,21 +122,20 @@ export class Applying extends EventTarget {
     const [low, high] = range.strengths;
     const factors = Array.from({ length: FRAMES }, (_, i) => Number((low + ((high - low) * i) / (FRAMES - 1)).toFixed(4)));
     this.forget();
-    this.sweep = { key, factors, frames: null };
+    const sweep = (this.sweep = { key, factors, frames: null, decoded: null });
     try {
       const spec = { kind: "apply", model: state.model.name, inversion: state.source.job, vectors: [{ vector: vector.id, strength: 1 }], sweep: factors };
       const job = await submit({ ...spec, options: { priority: "standard" } });
       const done = await follow(job.id, () => null).done;
-      if (done?.status !== "succeeded" || this.sweep.key !== key) return;
+      if (done?.status !== "succeeded" || this.sweep !== sweep) return;
       const inMemory = async (name) => (await blobOf(output(job.id, name))).url;
       const frame = async (i) => ({ picture: await inMemory(`picture_000_${pad(i)}.png`), mask: await inMemory(`mask_000_${pad(i)}.png`) });
-      const frames = await Promise.all(factors.map((_, i) => frame(i)));
-      const decoded = await Promise.all(frames.flatMap(({ picture, mask }) => [loaded(picture), loaded(mask)]));
-      const sweep = { key, factors, frames, decoded }; // held, so that they are there within the frame
-      if (this.sweep?.key === key) this.sweep = sweep;
-      else free(sweep);
+      sweep.frames = await Promise.all(factors.map((_, i) => frame(i)));
+      sweep.decoded = await Promise.all(sweep.frames.flatMap(({ picture, mask }) => [loaded(picture), loaded(mask)])); // held: shown within a frame
+      if (this.sweep !== sweep) free(sweep);
     } catch {
-      if (this.sweep?.key === key) this.sweep = null; // scrubbing is a comfort: each wish is asked for anyway
+      free(sweep);
+      if (this.sweep === sweep) this.sweep = null; // scrubbing is a comfort: each wish is asked for anyway
     }
   }
 }

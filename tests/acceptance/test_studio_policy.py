@@ -85,10 +85,7 @@ def every_page(page: Any) -> None:
     page.keyboard.press("Escape")
 
     page.click("nav >> text=Vectors")
-    page.click(".choose:has-text('larger wheels')")
-    page.focus(".slider input")
-    for _ in range(5):
-        page.keyboard.press("ArrowRight")
+    chromium.slide(page, "larger wheels", 5)
     page.wait_for_selector("#vector-picture[data-exact=true]")
     page.click("nav >> text=Annotate")
     page.fill("#annotate-count", "2")

@@ -1,6 +1,7 @@
 """What batches cost: the figures of docs/measurements.md, one command each.
 
-    PYTHONPATH=tests:tests/benchmarks python tests/benchmarks/bulk.py ratio      bulk over the bare operation
+    PYTHONPATH=.:tests:tests/benchmarks python tests/benchmarks/bulk.py invert [ITEMS ROUNDS]
+    ... bulk.py apply [ITEMS ROUNDS] bulk over the bare operation, the other too
     ... bulk.py workers [ITEMS]      two one-thread workers over one
     ... bulk.py manifest [LINES]     a manifest of so many keys: answered, validated, memory
     ... bulk.py noop [ITEMS]         what an item costs by itself, Redis, the database
@@ -97,56 +98,53 @@ def wheels(stores: Stores) -> Any:
     return next(v for v in stores.library.list_vectors(LOCAL_TENANT).items if v.name == "larger wheels")
 
 
-def ratio(items: int = 96, rounds: int = 3) -> None:
-    """Pictures a second through a batch, over the same operation on inputs decoded in memory, lap by lap; and
-    the processor time of the second over the first's, which tells less of what else the machine does."""
+@contextlib.contextmanager
+def at_work(items: int) -> Iterator[tuple[Stores, Any, Any, dict[str, Any]]]:
+    """Stores, a worker's bench, the model and so many inputs, of a ratio: pictures a second through a batch,
+    over the same operation on inputs decoded in memory, lap by lap; and the processor time of the second over
+    the first's, which tells less of what else the machine does."""
     with place() as (stores, settings):
-        bench = bench_of(stores, settings)
         model = stores.library.get_model(LOCAL_TENANT, "cars")
-        inputs = write_inputs(settings, items)
-        _invert_ratio(stores, bench, model, items // 6, rounds)
-        _apply_ratio(stores, bench, model, inputs, items, rounds)
+        yield stores, bench_of(stores, settings), model, write_inputs(settings, items)
 
 
-def _invert_ratio(stores: Stores, bench: Any, model: Any, items: int, rounds: int) -> None:
+def invert(items: int = 16, rounds: int = 3) -> None:
     pictures, _ = render_many(range(HELD_OUT, HELD_OUT + items), processes=1)
-    lines = "".join(json.dumps({"key": f"lot/{index:05d}.png"}) + "\n" for index in range(items))
-    few = {"type": "manifest", "file": send_file(stores, lines.encode())}
-    work = Inverting(bench.models.bundle(model), INVERSION_STEPS)
-    laps = Laps()
-    for _ in range(rounds):
-        submit(stores, {"kind": "invert", "steps": INVERSION_STEPS, "reuse": False}, few)
-        work_off(bench, "cpu")  # its inputs are read
-        with laps.lap("bulk", items):
-            assert _done(bench) == items
-        width = WIDTHS.measured["invert", model.digest]
-        with laps.lap("bare", items):
-            _bare(work, list(pictures), width)
-    laps.tell("invert", width)
+    with at_work(items) as (stores, bench, model, inputs):
+        work = Inverting(bench.models.bundle(model), INVERSION_STEPS)
+        laps = Laps()
+        for _ in range(rounds):
+            submit(stores, {"kind": "invert", "steps": INVERSION_STEPS, "reuse": False}, inputs)
+            work_off(bench, "cpu")  # its inputs are read
+            with laps.lap("bulk", items):
+                assert _done(bench) == items
+            width = WIDTHS.measured["invert", model.digest]
+            with laps.lap("bare", items):
+                _bare(work, list(pictures), width)
+        laps.tell("invert", width)
 
 
-def _apply_ratio(
-    stores: Stores, bench: Any, model: Any, inputs: dict[str, Any], items: int, rounds: int
-) -> None:
+def apply(items: int = 96, rounds: int = 3) -> None:
     """On saved inversions: those that a batch before has left."""
-    submit(stores, {"kind": "invert", "steps": 1}, inputs)
-    work_off(bench, "cpu", "gpu")
-    vector, bundle = wheels(stores), bench.models.bundle(model)
-    delta_w = _delta_w(stores, vector)
-    code = bundle.generator.mapping.w_avg.expand(1, bundle.generator.num_ws, -1)
-    laps = Laps()
-    for lap in range(rounds):
-        strength = 1 + 1e-3 * lap  # another digest: no result is taken over
-        use = {"vector": vector.id, "strength": strength}
-        submit(stores, {"kind": "apply", "vectors": [use], "inversion_steps": 1}, inputs)
-        work_off(bench, "cpu")  # its inputs are read
-        with laps.lap("bulk", items):
-            assert _done(bench) == items
-        width = WIDTHS.measured["apply", "Drawing", model.digest]
-        task = ApplyTask(code, combine([Use(delta_w, strength, vector.id)], code))
-        with laps.lap("bare", items):
-            _bare(Drawing(bundle), [task] * items, width)
-    laps.tell("apply", width)
+    with at_work(items) as (stores, bench, model, inputs):
+        submit(stores, {"kind": "invert", "steps": 1}, inputs)
+        work_off(bench, "cpu", "gpu")
+        vector, bundle = wheels(stores), bench.models.bundle(model)
+        delta_w = _delta_w(stores, vector)
+        code = bundle.generator.mapping.w_avg.expand(1, bundle.generator.num_ws, -1)
+        laps = Laps()
+        for lap in range(rounds):
+            strength = 1 + 1e-3 * lap  # another digest: no result is taken over
+            use = {"vector": vector.id, "strength": strength}
+            submit(stores, {"kind": "apply", "vectors": [use], "inversion_steps": 1}, inputs)
+            work_off(bench, "cpu")  # its inputs are read
+            with laps.lap("bulk", items):
+                assert _done(bench) == items
+            width = WIDTHS.measured["apply", "Drawing", model.digest]
+            task = ApplyTask(code, combine([Use(delta_w, strength, vector.id)], code))
+            with laps.lap("bare", items):
+                _bare(Drawing(bundle), [task] * items, width)
+        laps.tell("apply", width)
 
 
 def _done(bench: Any) -> int:
@@ -367,9 +365,8 @@ def kill(items: int = 2000) -> None:
 
 def main() -> None:
     command, *numbers = sys.argv[1:]
-    {"ratio": ratio, "workers": workers, "manifest": manifest, "noop": noop, "kill": kill}[command](
-        *map(int, numbers)
-    )
+    commands = (invert, apply, workers, manifest, noop, kill)
+    {each.__name__: each for each in commands}[command](*map(int, numbers))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ MOVED = """async ([which, value]) => {
   const [before, start] = [shown(), performance.now()];
   slider.value = value;
   slider.dispatchEvent(new Event("input"));
+  const handled = shown() !== before && image.complete ? performance.now() - start : null;
   const once = async (there) => {
     while (!there()) await new Promise((resume) => setTimeout(resume, 1));
     await image.decode().catch(() => null);  // another one took its place meanwhile
@@ -29,7 +30,7 @@ MOVED = """async ([which, value]) => {
     return performance.now() - start;
   };
   const seen = await once(() => shown() !== before);
-  return [seen, await once(() => image.dataset.exact === "true")];
+  return [seen, await once(() => image.dataset.exact === "true"), handled];
 }"""
 WIDTH = 19
 
@@ -67,14 +68,16 @@ def main() -> None:
         page.click("nav [data-view=vectors]")
         choose(page, "larger wheels", "longer body")
         times = [page.evaluate(MOVED, move) for move in moves(asked.moves + 5)][5:]  # the model is loaded
-        figures("move to the new picture", [seen for seen, _ in times])
-        figures("move to the job's end, its picture fetched and its mask", [ended for _, ended in times])
+        figures("move to the new picture", [seen for seen, _, _ in times])
+        figures("move to the job's end, its picture fetched and its mask", [ended for _, ended, _ in times])
         choose(page, "longer body")
         page.wait_for_timeout(5000)  # the sweep is drawn
         low, high = (float(page.get_attribute(".slider input", end)) for end in ("min", "max"))
         steps = [*range(1, 16), *range(14, 0, -1)]  # frames of the sweep that lie beside each other
-        within = [page.evaluate(MOVED, [0, str(low + (high - low) * step / 15)])[0] for step in steps]
-        figures("scrubbing within the sweep", within)
+        within = [page.evaluate(MOVED, [0, str(low + (high - low) * step / 15)]) for step in steps]
+        figures("scrubbing within the sweep", [seen for seen, _, _ in within])
+        handled = [taken for _, _, taken in within if taken is not None]
+        figures("of it, until the page's own work was done, the picture set and complete", handled)
     print("load after:", os.getloadavg())
 
 

@@ -27,7 +27,7 @@ from workers.attempt import Attempt, Saved
 from workers.bulk.items import read_items
 from workers.bulk.operation import Made, Operation, Stepped
 from workers.bulk.pieces import Fault, Piece, Reader, There
-from workers.bulk.pipeline import Behind, Stopwatch, ahead, short_turns
+from workers.bulk.pipeline import Behind, Stopwatch, ahead
 from workers.bulk.reading import bucket_of
 from workers.recipe import Recipe
 
@@ -154,7 +154,7 @@ def load_chunk(attempt: Attempt, operation_of: OperationOf) -> ChunkTask:
 def operate(task: ChunkTask, _resume: State | None) -> Steps[Ledger]:
     """What an earlier attempt did lies in the results already."""
     ledger, watch, began = Ledger(task.items), Stopwatch(), time.perf_counter()
-    with short_turns(), ThreadPoolExecutor(READERS) as readers, ThreadPoolExecutor(WRITERS) as writers:
+    with ThreadPoolExecutor(READERS) as readers, ThreadPoolExecutor(WRITERS) as writers:
         behind: Behind[Callable[[], None]] = Behind(writers, most=WRITTEN_BEHIND, watch=watch)
         pieces = _pieces(task, ledger, behind, readers, watch)
         with closing(task.operation.run(pieces)) as events:

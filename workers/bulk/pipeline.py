@@ -4,32 +4,14 @@ Threads do for both: reading, decoding, encoding and hashing leave the interpret
 items are in hand is bounded on either side.
 """
 
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Generic, TypeVar
 
-TURN_S = 0.0005  # a tenth of the interpreter's own
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-@contextmanager
-def short_turns() -> Iterator[None]:
-    """Within it, threads that compute in Python give way to one another ten times as soon.
-
-    The loop's thread needs the interpreter for a moment between two tensor operations, of which there are
-    hundreds for a picture; each time, it would wait until a thread beside it has had its turn.
-    """
-    usual_s = sys.getswitchinterval()
-    sys.setswitchinterval(TURN_S)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(usual_s)
 
 
 class Stopwatch:

@@ -12,6 +12,8 @@ from flask.testing import FlaskClient
 from api import crowd as crowd_module
 from api.crowd import Crowd
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def crowd(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> Crowd:

@@ -15,6 +15,8 @@ from storage.memory import memory_stores
 from storage.records import SYSTEM_TENANT, Count, ObjectRef, new_id
 from storage.settings import Settings
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def stores():

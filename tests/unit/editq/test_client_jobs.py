@@ -21,6 +21,8 @@ from storage.records import SYSTEM_TENANT, ObjectRef, new_id
 from storage.settings import Settings
 from storage.specs import SampleSpec
 
+pytestmark = pytest.mark.thorough
+
 PARTS = (Part(0, "sky", (1, 2, 3)), Part(1, "<car>", (9, 9, 9)))
 RED = np.full((4, 4, 3), (200, 10, 20), np.uint8)
 MASK = np.eye(4, dtype=np.uint8)

@@ -30,6 +30,8 @@ from workers.audit import actor
 from workers.keys import main as beside
 from workers.limits import main as beside_limits
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def stores():

@@ -19,6 +19,8 @@ from storage.pictures import encode_png
 from storage.records import SYSTEM_TENANT, ObjectRef, new_id
 from storage.settings import Settings
 
+pytestmark = pytest.mark.thorough
+
 DELTA = np.random.default_rng(0).normal(size=(6, 16)).astype(np.float32)
 FILE = save({"delta_w": DELTA})
 PICTURE = encode_png(np.zeros((16, 16, 3), np.uint8), {})

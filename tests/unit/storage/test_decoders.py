@@ -20,6 +20,8 @@ from sandbox import bubblewrap
 from storage import decoders, decoding, masks, pictures
 from storage.errors import EditqError, MaskMismatch, PictureTooLarge, Unavailable, UnreadablePicture
 
+pytestmark = pytest.mark.thorough
+
 ROOT = Path(storage.__path__[0]).parent
 
 

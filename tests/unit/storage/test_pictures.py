@@ -218,6 +218,7 @@ def test_a_png_carries_its_text() -> None:
 BASES = [encoded(scene(24, 16), name) for name in MEDIA_TYPES]
 
 
+@pytest.mark.thorough
 @settings(max_examples=300, deadline=None)
 @given(
     st.sampled_from(BASES),

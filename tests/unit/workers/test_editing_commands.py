@@ -89,7 +89,9 @@ def test_an_edit_is_pasted_into_the_original_and_told_by_its_ending(run: Run) ->
 
 
 def test_an_edit_starts_from_an_inversion_and_a_file_of_operations(run: Run) -> None:
-    inversion = json.loads(run("invert", "car.png", *QUICK, "-o", "codes", "--json").stdout)["items"][0]
+    asked = (*QUICK, "--lambda-prior", "0.003", "-o", "codes", "--json")
+    inversion = json.loads(run("invert", "car.png", *asked).stdout)["items"][0]
+    assert inversion["job"]["spec"]["lambda_prior"] == 0.003
     assert sorted(path.name for path in Path("codes").iterdir()) == [
         "car.inverted.png", "car.mask.png", "car.safetensors"
     ]  # fmt: skip

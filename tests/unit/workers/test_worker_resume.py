@@ -73,6 +73,7 @@ SPECS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("kind", "seed"),
     [
