@@ -1,6 +1,7 @@
 """A Trial behind the API on a real port, with a worker that takes what is rung for."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,13 +22,20 @@ class BatchService:
     app: Flask
     url: str = ""
     open: threading.Event = field(default_factory=threading.Event)
+    turn: threading.Lock = field(default_factory=threading.Lock)
     ending: bool = False
+
+    def close(self) -> None:
+        """What is submitted from now on waits until `open` is set."""
+        with self.turn:
+            self.open.clear()
 
     def work(self) -> None:
         while not self.ending:
-            if self.open.wait(0.05):
-                work_off(self.trial)
-                self.open.wait(0.02)
+            with self.turn:
+                if self.open.is_set():
+                    work_off(self.trial)
+            time.sleep(0.02)
 
 
 @contextmanager

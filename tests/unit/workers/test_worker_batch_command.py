@@ -71,7 +71,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def waiting(run: Run, service: BatchService) -> str:
     """The id of a batch that nobody works on."""
-    service.open.clear()
+    service.close()
     return run("submit", "--apply", "random", "--seeds", "0:5").strip()
 
 

@@ -110,7 +110,7 @@ def test_what_failed_is_done_again_alone(client: Client, folder: Path) -> None:
 
 @pytest.mark.thorough
 def test_watching_shows_it_grow_and_ends_with_its_end(client: Client, service: BatchService) -> None:
-    service.open.clear()
+    service.close()
     batch = client.submit_batch(EDIT, SeedInputs(type="seeds", count=5))
     views = client.watch_batch(batch["id"])
     assert next(views)["status"] == "validating"
@@ -127,7 +127,7 @@ def test_watching_shows_it_grow_and_ends_with_its_end(client: Client, service: B
 @pytest.mark.thorough
 def test_watching_goes_on_where_there_is_no_place_for_a_stream(client: Client, service: BatchService) -> None:
     slots = service.app.extensions["editq"].slots
-    service.open.clear()
+    service.close()
     batch = client.submit_batch(EDIT, SAMPLES)
     taken = list(iter(slots.take, None))
     try:
@@ -172,7 +172,7 @@ class Cut(httpx.SyncByteStream):
 def test_a_stream_that_breaks_is_opened_again_and_a_service_that_is_away_is_waited_for(
     service: BatchService,
 ) -> None:
-    service.open.clear()
+    service.close()
     wire = Breaking()
     with Client(service.url, transport=wire) as client:
         batch = client.submit_batch(EDIT, SAMPLES)
@@ -187,7 +187,7 @@ def test_a_stream_that_breaks_is_opened_again_and_a_service_that_is_away_is_wait
 
 
 def test_a_batch_is_paused_moved_resumed_and_canceled(client: Client, service: BatchService) -> None:
-    service.open.clear()
+    service.close()
     batch_id = client.submit_batch(EDIT, SAMPLES, options={"priority": "standard"})["id"]
     assert client.pause_batch(batch_id)["paused"] is True
     assert client.prioritise_batch(batch_id, "bulk")["priority"] == "bulk"
