@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any, get_type_hints
 
 from flask import Request, Response, current_app, jsonify, request
@@ -184,7 +185,28 @@ def _document(app: OpenAPI) -> dict[str, Any]:
                 operation["responses"] |= {str(status): told for status, told in responses(401, 429).items()}
             if "application/json" in operation["responses"].get("422", {}).get("content", {}):
                 del operation["responses"]["422"]
+    _require_kinds(document)
     return document
+
+
+def _require_kinds(document: dict[str, Any]) -> None:
+    """What tells one kind from another must be sent, though a Python caller need not write it: its schema
+    has a default, and so leaves it out of `required`."""
+    schemas = document["components"]["schemas"]
+    for place in _places(document):
+        if "discriminator" in place:
+            for reference in place["discriminator"]["mapping"].values():
+                schema, name = schemas[reference.rpartition("/")[2]], place["discriminator"]["propertyName"]
+                schema["required"] = sorted({*schema.get("required", ()), name})
+
+
+def _places(value: Any) -> Iterator[dict[str, Any]]:
+    """Every object of a JSON value, however deep it lies."""
+    if isinstance(value, dict):
+        yield value
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _places(each)
 
 
 def _harden(answer: Response) -> Response:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, RootModel
 from api.batch_archive import send_archive
 from api.batch_events import batch_stream
 from api.batch_view import BatchPage, BatchView, batch_view
-from api.download import send_object
+from api.download import BINARY, send_object, sent
 from api.errors import about, responses
 from api.idempotency import KeyHeaders, key_of
 from api.job_actions import JobChange
@@ -24,7 +24,6 @@ from storage.batch_specs import BatchInputs, BatchSpec, read_batch_spec
 from storage.errors import OutputNotFound
 from storage.records import CPU_QUEUE, IdempotencyKey
 
-_BYTES = {"schema": {"type": "string", "format": "binary"}}
 batches = APIBlueprint(
     "batches",
     __name__,
@@ -144,7 +143,7 @@ def watch_batch(path: BatchPath) -> Response:
     "/<batch_id>/files/<role>",
     operation_id="getBatchFile",
     responses={
-        200: {"description": "JSON Lines, or a file.", "content": {"application/jsonl": _BYTES}},
+        **sent("JSON Lines, or a file.", "application/jsonl", "*/*"),
         **responses(404),
     },
 )
@@ -163,7 +162,10 @@ def get_file(path: BatchFilePath) -> Response:
     "/<batch_id>/archive",
     operation_id="getBatchArchive",
     responses={
-        200: {"description": "All lists and results.", "content": {"application/zip": _BYTES}},
+        200: {
+            "description": "All lists and results.",
+            "content": {way: {"schema": BINARY} for way in ("application/zip", "application/x-tar")},
+        },
         **responses(404, 409),
     },
 )

@@ -1,6 +1,7 @@
 """Objects as answers: verified before their end is sent, cached by their digest, harmless in a browser."""
 
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote
 
 from flask import Response, request
@@ -8,7 +9,17 @@ from flask import Response, request
 from api.service import stores
 from storage.records import ObjectRef
 
+BINARY = {"type": "string", "format": "binary"}
 INLINE = frozenset({"image/png", "image/jpeg", "image/webp"})  # what a browser may show; the rest is saved
+
+
+def sent(description: str, *media_types: str) -> dict[Any, Any]:
+    """OpenAPI entries for a route that answers with `send_object`."""
+    content = {media_type: {"schema": BINARY} for media_type in media_types}
+    return {
+        200: {"description": description, "content": content},
+        304: {"description": "If-None-Match names its SHA-256."},
+    }
 
 
 def held_back(chunks: Iterator[bytes]) -> Iterator[bytes]:

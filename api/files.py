@@ -8,7 +8,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field
 
-from api.download import send_object
+from api.download import BINARY, send_object, sent
 from api.errors import responses
 from api.file_upload import FileFields, FileHeaders, Sha256, forget_file, keep_file
 from api.limits import check_store
@@ -16,8 +16,7 @@ from api.paging import PageQuery, PageView, answer, answer_page
 from api.service import stores, tenant_id
 from storage.file_records import File
 
-_BINARY = {"type": "string", "format": "binary"}
-_BODY: dict[str, Any] = {"required": True, "content": {"*/*": {"schema": _BINARY}}}
+_BODY: dict[str, Any] = {"required": True, "content": {"*/*": {"schema": BINARY}}}
 
 files = APIBlueprint(
     "files",
@@ -100,7 +99,7 @@ def get_file(path: FilePath) -> Response:
     "/<file_id>/content",
     operation_id="getFileContent",
     responses={
-        200: {"description": "The bytes as they were sent.", "content": {"*/*": {"schema": _BINARY}}},
+        **sent("The bytes as they were sent.", "*/*"),
         **responses(404),
     },
 )

@@ -8,7 +8,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field
 
-from api.download import send_object
+from api.download import BINARY, send_object, sent
 from api.errors import responses
 from api.limits import check_store
 from api.paging import PageQuery, PageView, answer, answer_page
@@ -16,7 +16,6 @@ from api.service import stores, tenant_id
 from api.upload import ImageFields, forget_image, keep_image, read_upload
 from storage.records import Image
 
-_BINARY = {"type": "string", "format": "binary"}
 _BODY: dict[str, Any] = {
     "required": True,
     "content": {
@@ -24,10 +23,11 @@ _BODY: dict[str, Any] = {
             "schema": {
                 "type": "object",
                 "required": ["file"],
-                "properties": {"file": _BINARY, "role": {"type": "string", "enum": ["picture", "mask"]}},
+                "properties": {"file": BINARY, **ImageFields.model_json_schema()["properties"]},
+                "additionalProperties": False,
             }
         },
-        "image/*": {"schema": _BINARY},
+        "image/*": {"schema": BINARY},
     },
 }
 
@@ -116,7 +116,7 @@ def get_image(path: ImagePath) -> Response:
     "/<image_id>/content",
     operation_id="getImageContent",
     responses={
-        200: {"description": "The bytes as they were sent.", "content": {"image/*": {"schema": _BINARY}}},
+        **sent("The bytes as they were sent.", "image/*"),
         **responses(404),
     },
 )

@@ -9,7 +9,7 @@ from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field, RootModel
 
 from api.accept import accept, replay
-from api.download import send_object
+from api.download import send_object, sent
 from api.entry import leave_place
 from api.errors import responses
 from api.events import ROWS_EVERY_S, hurries
@@ -153,11 +153,7 @@ def _hear_of_state(listener: Listener, timeout_s: float) -> None:
     "/<job_id>/outputs/<name>",
     operation_id="getJobOutput",
     responses={
-        200: {
-            "description": "The bytes.",
-            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
-        },
-        304: {"description": "If-None-Match names its SHA-256."},
+        **sent("The bytes.", "*/*"),
         **responses(404),
     },
 )

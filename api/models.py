@@ -8,7 +8,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field
 
-from api.download import send_object
+from api.download import send_object, sent
 from api.errors import responses
 from api.paging import answer
 from api.service import stores, tenant_id
@@ -89,10 +89,7 @@ def get_model(path: ModelPath) -> Response:
     "/<name>/preview",
     operation_id="getModelPreview",
     responses={
-        200: {
-            "description": "A sheet of samples.",
-            "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
-        },
+        **sent("A sheet of samples.", "image/png"),
         **responses(404),
     },
 )

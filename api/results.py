@@ -9,7 +9,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel
 
-from api.download import INLINE
+from api.download import BINARY, INLINE
 from api.errors import responses
 from api.service import stores, tenant_id
 from storage.errors import OutputNotFound
@@ -36,7 +36,7 @@ class ResultPath(BaseModel):
     responses={
         200: {
             "description": "The bytes.",
-            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+            "content": {"*/*": {"schema": BINARY}},
         }
     },
 )

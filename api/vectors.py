@@ -8,23 +8,20 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag as ApiTag
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.download import send_object
+from api.download import BINARY, send_object, sent
 from api.errors import responses
 from api.limits import check_store
 from api.models import FileView
 from api.paging import PageQuery, PageView, answer, answer_page
 from api.service import stores, tenant_id
 from api.strictly import reads_json
-from api.vector_upload import FILE, keep_vector, read_vector_form
+from api.vector_upload import FILE, VectorFields, keep_vector, read_vector_form
 from storage.errors import OutputNotFound
 from storage.library_records import Vector
 from storage.options import ModelName
 from storage.vector_files import DELTA_W
 from storage.vector_names import EditingType, Tag, Tags, VectorName
 
-_BINARY = {"type": "string", "format": "binary"}
-_TEXTS = {"type": "array", "items": {"type": "string"}}
-_FIELDS = {name: {"type": "string"} for name in ("model", "name", "editing_type")}
 _BODY: dict[str, Any] = {
     "required": True,
     "content": {
@@ -33,11 +30,10 @@ _BODY: dict[str, Any] = {
                 "type": "object",
                 "required": ["file", "model", "name"],
                 "properties": {
-                    "file": {**_BINARY, "description": FILE},
-                    **_FIELDS,
-                    "tags": _TEXTS,
-                    "q_edit": _TEXTS,
+                    "file": {**BINARY, "description": FILE},
+                    **VectorFields.model_json_schema()["properties"],
                 },
+                "additionalProperties": False,
             }
         }
     },
@@ -197,10 +193,7 @@ def delete_vector(path: VectorPath) -> Response:
     "/<vector_id>/content",
     operation_id="getVectorContent",
     responses={
-        200: {
-            "description": "A safetensors file with delta_w.",
-            "content": {"application/octet-stream": {"schema": _BINARY}},
-        },
+        **sent("A safetensors file with delta_w.", "application/octet-stream"),
         **responses(404),
     },
 )
@@ -213,7 +206,7 @@ def get_vector_content(path: VectorPath) -> Response:
 @vectors.get(
     "/<vector_id>/files/<name>",
     operation_id="getVectorFile",
-    responses={200: {"description": "The file.", "content": {"*/*": {"schema": _BINARY}}}, **responses(404)},
+    responses={**sent("The file.", "*/*"), **responses(404)},
 )
 def get_vector_file(path: VectorFilePath) -> Response:
     """Download one of a vector's files: before and after (pictures), report (JSON), delta_w."""

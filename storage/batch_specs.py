@@ -103,7 +103,11 @@ class BatchSpec(Strict):
     """One spec for many inputs."""
 
     spec: Annotated[
-        dict[str, Any], Field(description="A job's spec of kind invert, edit or apply, without its picture.")
+        dict[str, Any],
+        Field(
+            description="A job's spec of kind invert, edit or apply, without its picture.",
+            json_schema_extra={"properties": {"kind": {"enum": list(KINDS)}}, "required": ["kind"]},
+        ),
     ]
     inputs: Inputs
     on_invalid: Literal["skip", "stop"] = Field(
@@ -143,7 +147,8 @@ def bulk_spec(members: dict[str, Any]) -> BulkSpec:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"][1:])
-        raise ValueError(f"{place}: {first['msg']}" if place else first["msg"]) from None
+        why = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{place}: {why}" if place else why) from None
     assert isinstance(spec, BulkSpec)
     return spec
 

@@ -2,7 +2,7 @@
 
 A crash of the process, an error that is no refusal, a reading of over 10 s, or more than 1 GiB of memory is a
 failure; its input is written to fuzz-out/. With --sandbox each input goes through the processes that read
-strangers' files, and must come back as it would have here.
+strangers' files, and must come back as it would have here; manifests, tars and specs are text, and have none.
 """
 
 import argparse

@@ -11,7 +11,7 @@ from pathlib import Path
 import coverage
 import numpy as np
 
-from fuzz.entries import ENTRIES, Entry, text_of
+from fuzz.entries import ENTRIES, LIMITS, MAX_PIXELS, Entry, text_of
 from gpu_ops.importers.refusals import CheckpointRefused
 from gpu_ops.importers.sandbox import read_checkpoint
 from storage import decoders
@@ -67,22 +67,35 @@ def _read(entry: Entry, data: bytes) -> str:
 def _sandboxed(name: str, entry: Entry, data: bytes) -> str:
     """What came of it there: the same as here, or it is a failure."""
     here = _read(entry, data)
-    if name == "importer":
-        with tempfile.NamedTemporaryFile(suffix=".pt") as file:
-            file.write(data)
-            file.flush()
-            try:
-                read_checkpoint(Path(file.name))
-            except CheckpointRefused as refusal:
-                return text_of(refusal)
-        return "read"
+    there, same = (
+        _checkpoint_there(data, here) if name == "importer" else _picture_there(name, entry, data, here)
+    )
+    return there if same else f"! {there} (here {here})"
+
+
+def _checkpoint_there(data: bytes, here: str) -> tuple[str, bool]:
+    """What is refused for memory, for being empty, or for values that are no numbers, is so there alone."""
+    with tempfile.NamedTemporaryFile(suffix=".pt") as file:
+        file.write(data)
+        file.flush()
+        try:
+            read_checkpoint(Path(file.name), LIMITS)
+            there = "read"
+        except CheckpointRefused as refusal:
+            there = text_of(refusal)
+    kind, ours = there.partition(":")[0], here.partition(":")[0]
+    later = {"read": ("LayoutMismatch", "LimitExceeded"), "MemoryError": ("LimitExceeded",)}
+    return there, kind == ours or kind in later.get(ours, ()) or (not data and kind == "DamagedFile")
+
+
+def _picture_there(name: str, entry: Entry, data: bytes, here: str) -> tuple[str, bool]:
     decode = {"picture": decoders.decode_picture, "mask": decoders.decode_mask}[name]
     try:
-        found = decode(data, 1_000_000)
+        found = decode(data, MAX_PIXELS)
     except EditqError as refusal:
         there = text_of(refusal)
-        return there if there.partition(":")[0] == here.partition(":")[0] else f"! {there} (here {here})"
-    return "read" if here == "read" and np.array_equal(found, entry.read(data)) else f"! read (here {here})"
+        return there, there.partition(":")[0] == here.partition(":")[0]
+    return "read", here == "read" and np.array_equal(found, entry.read(data))
 
 
 def _memory() -> int:

@@ -238,3 +238,14 @@ def test_no_answer_lets_a_browser_guess_or_frame(client: FlaskClient) -> None:
         headers = client.get(path).headers
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+
+
+def test_the_openapi_document_asks_for_what_tells_kinds_apart_and_names_what_downloads_answer(
+    client: FlaskClient,
+) -> None:
+    document: dict[str, Any] = client.get("/openapi.json").get_json()
+    schemas = document["components"]["schemas"]
+    assert all("kind" in schemas[name]["required"] for name in ("SampleSpec", "EditSpec", "ApplySpec"))
+    archive = document["paths"]["/v1/batches/{batch_id}/archive"]["get"]["responses"]["200"]
+    assert set(archive["content"]) == {"application/zip", "application/x-tar"}
+    assert "304" in document["paths"]["/v1/images/{image_id}/content"]["get"]["responses"]
