@@ -57,7 +57,7 @@ class JobQuery(PageQuery):
 @jobs.post(
     "",
     operation_id="submitJob",
-    responses={202: JobView, **responses(400, 404, 413, 415, 507)},
+    responses={202: JobView, **responses(400, 404, 409, 413, 415, 507)},
 )
 @reads_json
 def submit_job(header: KeyHeaders, body: JobRequest) -> Response:
