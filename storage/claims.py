@@ -152,6 +152,31 @@ def free(now: Clock) -> ColumnElement[bool]:
 
 def taking(now: ColumnElement[float]) -> ReturningUpdate[Any]:
     """The claim itself. Parameters: those of `free`, new_token, by_worker, by_process, for_s."""
+    return _claimed(now, free(moment(now)))
+
+
+def following(now: ColumnElement[float]) -> Select[Any]:
+    """(id, kind, attempt, batch_id) of so many oldest rows of a class of a tenant.
+
+    Parameters: those of `free`, so_many.
+    """
+    queue, tenant_id = bindparam("in_queue", type_=String), bindparam("of_tenant", type_=String)
+    row = oldest(queue, tenant_id, bindparam("of_class", type_=SmallInteger), moment(now))
+    facts = (JOBS.c.id, JOBS.c.kind, JOBS.c.attempt, JOBS.c.batch_id)
+    return row.with_only_columns(*facts).limit(bindparam("so_many", type_=Integer))
+
+
+def taking_these(now: ColumnElement[float]) -> ReturningUpdate[Any]:
+    """A claim of rows by id, less those that another claim is taking. Parameters: those of `taking`, ids.
+
+    (Searched for in the same statement, by old statistics the search is done again for each row.)
+    """
+    ids = bindparam("ids", type_=String, expanding=True)
+    still = select(JOBS.c.id).where(JOBS.c.id.in_(ids), QUEUED).with_for_update(skip_locked=True)
+    return _claimed(now, and_(JOBS.c.id.in_(still), QUEUED))
+
+
+def _claimed(now: ColumnElement[float], which: ColumnElement[bool]) -> ReturningUpdate[Any]:
     values = {
         "status": Status.RUNNING.value, "attempt": JOBS.c.attempt + 1,
         "token": bindparam("new_token", type_=String), "worker": bindparam("by_worker", type_=Text),
@@ -160,7 +185,7 @@ def taking(now: ColumnElement[float]) -> ReturningUpdate[Any]:
         "started_at": func.coalesce(JOBS.c.started_at, now), "updated_at": now, "claimed_at": now,
         "event_count": JOBS.c.event_count + 1,
     }  # fmt: skip
-    return update(JOBS).where(free(moment(now))).values(values).returning(JOBS)
+    return update(JOBS).where(which).values(values).returning(JOBS)
 
 
 def served(connection: Connection, queue: str, tenant_id: str, now: ColumnElement[float]) -> None:

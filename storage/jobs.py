@@ -1,33 +1,24 @@
 """The jobs table: SQLite and PostgreSQL.
 
-A claim is one conditional UPDATE. Every write under a claim is a compare-and-set on (id, attempt, token) of a
-running row; what it changes is decided in storage/transitions.py. A change, its event and the webhook call
+Every write under a claim is a compare-and-set on (id, attempt, token) of a running row; what it changes is
+decided in storage/transitions.py. A change, its event and the webhook call
 that tells of it are one transaction, and the event's number is the row's own count.
 """
 
-import contextlib
-import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, exists, select, update
+from sqlalchemy import ColumnElement, and_, exists, select, update
 
 from storage import transitions
-from storage.batch_rows import after_change, after_claim
-from storage.claims import best, moment, served, taking
+from storage.attempts import SqlAttempts
+from storage.claims import moment
 from storage.cursors import decode_cursor, page_of
-from storage.database import Database, before
-from storage.errors import LeaseLost
+from storage.database import before
 from storage.idempotency import once, remember, remembered
-from storage.keeping import keep
-from storage.library_records import NOTHING_KEPT, Kept
-from storage.limit_records import NO_LIMITS, Limit
-from storage.limits import Crowded, keep_room
-from storage.meters import count_claim
 from storage.new_jobs import insert_job, job_values
 from storage.plain import ref_to_dict
 from storage.prepared import FromNow
-from storage.queues import SqlQueues
 from storage.records import (
     GPU_QUEUE,
     Claim,
@@ -41,24 +32,16 @@ from storage.records import (
     Renewal,
     Status,
 )
-from storage.rows import QUEUED, RUNNING, apply, found, held, job_of, lost, named, read_named, tell
+from storage.rows import QUEUED, RUNNING, found, held, job_of, lost, named, read_named
 from storage.specs import DEFAULT_OPTIONS, JobOptions
 from storage.tables import DRAINS, EVENTS, JOBS
 from storage.transitions import Change
-from storage.usage import account
 
 _SWEPT_AT_ONCE = 100
 _CLAIM_TRIES = 5
 
 
-class SqlJobs(SqlQueues):
-    def __init__(
-        self, database: Database, *, ageing_s: float = 600.0, limits: Mapping[Limit, float] = NO_LIMITS
-    ) -> None:
-        super().__init__(database, ageing_s=ageing_s, limits=limits)
-        self._best = best(moment(database.now), ageing_s, limits)  # made once: it takes longer than a claim
-        self._taking = taking(database.now)
-
+class SqlJobs(SqlAttempts):
     def add(
         self,
         tenant_id: str,
@@ -115,41 +98,6 @@ class SqlJobs(SqlQueues):
         with self._database.read() as connection:
             return page_of([job_of(row) for row in connection.execute(query)], limit)
 
-    def claim(self, queue: str, worker: str, *, lease_s: float, pid: int | None = None) -> Claim | None:
-        token = secrets.token_hex(32)
-        by = {"by_worker": worker, "by_process": pid, "for_s": lease_s, "new_token": token}
-        for _ in range(_CLAIM_TRIES):
-            with contextlib.suppress(Crowded):
-                return self._claim(queue, worker, by)
-        return None
-
-    def _claim(self, queue: str, worker: str, by: Mapping[str, Any]) -> Claim | None:
-        with self._database.write() as connection:
-            row = self._take(connection, queue, worker, by)
-            if row is None:
-                return None
-            job = job_of(row)
-            data = {"attempt": job.attempt, "worker": worker}
-            tell(connection, self._now, job, row.event_count, Status.RUNNING.value, data)
-            if job.batch_id is not None:
-                after_claim(connection, self._now, job)
-            served(connection, queue, job.tenant_id, self._now)  # last: the turn's row is what claims share
-        count_claim(job)
-        return Claim(job, by["new_token"])
-
-    def _take(
-        self, connection: Connection, queue: str, worker: str, by: Mapping[str, Any]
-    ) -> Row[Any] | None:
-        """Of the best class of a tenant, the oldest row that no other claim is taking at this moment."""
-        here = {"in_queue": queue}
-        for head in connection.execute(self._best, here | {"by_worker": worker}).all():
-            keep_room(connection, queue, head.tenant_id, head.most)
-            there = {**here, **by, "of_tenant": head.tenant_id, "of_class": head.priority}
-            row = connection.execute(self._taking, there).one_or_none()
-            if row is not None:
-                return row
-        return None
-
     def renew(self, claim: Claim, *, lease_s: float) -> Renewal:
         values = {"lease_until": self._now + lease_s, "updated_at": self._now}
         draining = exists().where(DRAINS.c.worker == claim.job.worker)
@@ -195,31 +143,6 @@ class SqlJobs(SqlQueues):
             )
 
         return self._under(claim, decide)
-
-    def succeed(
-        self,
-        claim: Claim,
-        outputs: Mapping[str, ObjectRef],
-        result: Mapping[str, Any],
-        *,
-        kept: Kept = NOTHING_KEPT,
-    ) -> Job:
-        try:
-            change = transitions.succeed(claim.job, FromNow(), outputs, result)
-            with self._database.write() as connection:
-                return self._apply(connection, claim.job, change, claim=claim, kept=kept)
-        except LeaseLost:
-            own = and_(
-                JOBS.c.id == claim.job.id,
-                JOBS.c.attempt == claim.job.attempt,
-                JOBS.c.ended_token == claim.token,
-                JOBS.c.status == Status.SUCCEEDED.value,
-            )
-            with self._database.read() as connection:
-                row = connection.execute(select(JOBS).where(own)).one_or_none()
-            if row is None:
-                raise
-            return job_of(row)
 
     def fail(self, claim: Claim, error: Mapping[str, Any], *, count: Count = Count.FAILURES) -> Job:
         return self._under(claim, lambda job: transitions.fail(job, FromNow(), error, count=count))
@@ -269,24 +192,6 @@ class SqlJobs(SqlQueues):
                 raise lost(claim)
             job = job_of(row)
             return self._apply(connection, job, decide(job), claim=claim)
-
-    def _apply(
-        self,
-        connection: Connection,
-        job: Job,
-        change: Change,
-        *,
-        claim: Claim | None = None,
-        kept: Kept = NOTHING_KEPT,
-    ) -> Job:
-        """The row, what is kept with it, and what follows from it for its batch, if it is of one, and for its
-        tenant's account."""
-        changed = apply(connection, self._now, job, change, claim=claim)
-        keep(connection, self._insert, self._now, changed, kept)
-        if changed.batch_id is not None and changed.status is not job.status:
-            after_change(connection, self._now, changed)
-        account(connection, self._insert, job, changed)
-        return changed
 
     def _sweep(
         self, condition: ColumnElement[bool], decide: Callable[[Job, float], Change]

@@ -4,11 +4,12 @@ what a job leaves in it.
 Times are seconds since the epoch (UTC) on the database's clock.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from storage.batch_records import Chunk
-from storage.records import ObjectRef
+from storage.records import Claim, ObjectRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +98,15 @@ class Kept:
 
 
 NOTHING_KEPT = Kept()
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What a successful attempt leaves. held_s: its share of the time for which a GPU worker was held, where
+    it ran beside others; None: all since its claim."""
+
+    claim: Claim
+    outputs: Mapping[str, ObjectRef]
+    result: Mapping[str, Any]
+    kept: Kept = NOTHING_KEPT
+    held_s: float | None = None

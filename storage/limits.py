@@ -5,6 +5,7 @@ pictures, files, outputs of jobs, vectors that were sent, and results of batches
 and have no rows: each counts with the chunk that wrote it, as long as its batch's lists are kept.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -125,13 +126,16 @@ def _at_limit(
     )
 
 
-def keep_room(connection: Connection, queue: str, tenant_id: str, most: float) -> None:
-    """Claims of a tenant that may run so many (0: any number) go one by one, or two at once would both find
-    the last place free. Raises Crowded where that was taken meanwhile. (SQLite has one writer anyhow.)"""
-    if not most or connection.dialect.name == "sqlite":
-        return
-    place = func.hashtext(f"{queue} {tenant_id}")
-    connection.execute(select(func.pg_advisory_xact_lock(_ROOM_LOCK, place)))
+def room_for(connection: Connection, queue: str, tenant_id: str, most: float) -> float:
+    """How many more a tenant may run that may run so many (0: any number). Its claims go one by one, or two
+    at once would both find the last place free. Raises Crowded where that was taken meanwhile."""
+    if not most:
+        return math.inf
+    if connection.dialect.name != "sqlite":  # which has one writer anyhow
+        place = func.hashtext(f"{queue} {tenant_id}")
+        connection.execute(select(func.pg_advisory_xact_lock(_ROOM_LOCK, place)))
     mine = and_(RUNNING, JOBS.c.queue == queue, JOBS.c.tenant_id == tenant_id)
-    if connection.execute(select(func.count()).select_from(JOBS).where(mine)).scalar_one() >= most:
+    room = most - connection.execute(select(func.count()).select_from(JOBS).where(mine)).scalar_one()
+    if room < 1:
         raise Crowded
+    return room

@@ -165,6 +165,10 @@ class MemoryProgressBoard:
             for listener in self._listeners.get(job_id, ()):
                 listener.tell(plain(message))
 
+    def publish_all(self, messages: Mapping[str, Mapping[str, Any]]) -> None:
+        for job_id, message in messages.items():
+            self.publish(job_id, message)
+
     def latest(self, job_id: str) -> dict[str, Any] | None:
         with self._lock:
             message = self._latest.get(job_id)

@@ -1,17 +1,15 @@
 """The in-memory twin of the jobs table: one process's dict under one lock, the same decisions."""
 
-import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from storage import transitions
 from storage.cursors import P, decode_cursor, page_of
-from storage.deliveries import delivery_of
-from storage.errors import JobNotFound, LeaseLost
-from storage.library_records import NOTHING_KEPT, Kept
-from storage.memory_queues import MemoryKey, MemoryQueues, MemoryRow, copy_of
-from storage.plain import plain, ref_from_dict
+from storage.errors import JobNotFound
+from storage.memory_attempts import MemoryAttempts
+from storage.memory_queues import MemoryKey, MemoryRow, copy_of
+from storage.plain import plain
 from storage.records import (
     GPU_QUEUE,
     Claim,
@@ -30,10 +28,8 @@ from storage.specs import DEFAULT_OPTIONS, JobOptions
 from storage.tracing import traceparent
 from storage.transitions import Change
 
-_PRIORITIES = tuple(Priority)
 
-
-class MemoryJobs(MemoryQueues):
+class MemoryJobs(MemoryAttempts):
     def add(
         self,
         tenant_id: str,
@@ -89,23 +85,6 @@ class MemoryJobs(MemoryQueues):
             ]
         return page_of_all(found, limit, cursor)
 
-    def claim(self, queue: str, worker: str, *, lease_s: float, pid: int | None = None) -> Claim | None:
-        with self.lock:
-            best = self._first(queue, worker)
-            if best is None:
-                return None
-            row, now, token = self.rows[best.id], self.clock(), secrets.token_hex(32)
-            row.token = token
-            row.job = replace(
-                best, status=Status.RUNNING, attempt=best.attempt + 1, worker=worker, worker_pid=pid,
-                lease_until=now + lease_s, started_at=best.started_at or now, updated_at=now, claimed_at=now,
-            )  # fmt: skip
-            self._served(queue, best.tenant_id)
-            self._tell(row, Status.RUNNING.value, {"attempt": row.job.attempt, "worker": worker})
-            if row.job.batch_id is not None:
-                self.batch_claimed(row.job)
-            return Claim(copy_of(row.job), token)
-
     def renew(self, claim: Claim, *, lease_s: float) -> Renewal:
         with self.lock:
             row, now = self._held(claim), self.clock()
@@ -142,27 +121,6 @@ class MemoryJobs(MemoryQueues):
             )
 
         return self._under(claim, decide)
-
-    def succeed(
-        self,
-        claim: Claim,
-        outputs: Mapping[str, ObjectRef],
-        result: Mapping[str, Any],
-        *,
-        kept: Kept = NOTHING_KEPT,
-    ) -> Job:
-        with self.lock:
-            row = self.rows.get(claim.job.id)
-            if (
-                row is not None
-                and row.job.status is Status.SUCCEEDED
-                and (row.job.attempt, row.ended_token) == (claim.job.attempt, claim.token)
-            ):
-                return copy_of(row.job)
-            held = self._held(claim)
-            change = transitions.succeed(held.job, self.clock(), outputs, result)
-            self.keep(held.job, kept)
-            return self._under(claim, lambda _: change)
 
     def fail(self, claim: Claim, error: Mapping[str, Any], *, count: Count = Count.FAILURES) -> Job:
         return self._under(claim, lambda job: transitions.fail(job, self.clock(), error, count=count))
@@ -208,24 +166,10 @@ class MemoryJobs(MemoryQueues):
             raise JobNotFound(f"There is no job {job_id}.")
         return row
 
-    def _held(self, claim: Claim) -> MemoryRow:
-        row = self.rows.get(claim.job.id)
-        if row is None or (row.job.attempt, row.token) != (claim.job.attempt, claim.token):
-            raise LeaseLost(f"Attempt {claim.job.attempt} of job {claim.job.id} no longer holds its lease.")
-        return row
-
     def _asked(self, tenant_id: str, job_id: str, decide: Callable[[Job], Change]) -> Job:
         with self.lock:
             row = self._row(tenant_id, job_id)
             return self._apply(row, decide(row.job))
-
-    def _under(self, claim: Claim, decide: Callable[[Job], Change]) -> Job:
-        with self.lock:
-            row = self._held(claim)
-            change = decide(row.job)
-            if "ended_at" in change.values:
-                row.ended_token = claim.token
-            return self._apply(row, change)
 
     def _sweep(
         self, wanted: Callable[[Job, float], bool], decide: Callable[[Job, float], Change]
@@ -234,31 +178,6 @@ class MemoryJobs(MemoryQueues):
             now = self.clock()
             rows = [row for row in self.rows.values() if wanted(row.job, now)]
             return tuple(self._apply(row, decide(row.job, now)) for row in rows)
-
-    def _apply(self, row: MemoryRow, change: Change) -> Job:
-        values = dict(change.values) | {"updated_at": self.clock()}
-        if "token" in values:
-            row.token = values.pop("token")
-        if "status" in values:
-            values["status"] = Status(values["status"])
-        if "priority" in values:
-            values["priority"] = _PRIORITIES[values["priority"]]
-        if "outputs" in values:
-            values["outputs"] = {name: ref_from_dict(ref) for name, ref in values["outputs"].items()}
-        was, row.job = row.job, replace(row.job, **values)
-        if change.event is not None:
-            self._tell(row, change.event, change.data)
-        if row.job.batch_id is not None and row.job.status is not was.status:
-            self.batch_changed(row.job)
-        self._account(was, row.job)
-        return copy_of(row.job)
-
-    def _tell(self, row: MemoryRow, type: str, data: dict[str, Any]) -> None:
-        event = Event(row.job.id, len(row.events) + 1, type, plain(data), self.clock())
-        row.events.append(event)
-        delivery = delivery_of(row.job, event)
-        if delivery is not None:
-            self.deliveries[delivery.id] = delivery
 
 
 def _new(

@@ -203,6 +203,26 @@ class MemoryQueues:
             default=None,
         )  # fmt: skip
 
+    def _company(self, first: Job, most: int) -> list[Job]:
+        """What may be claimed with the first of a class of a tenant: see storage/claims.py."""
+        if first.attempt or first.batch_id is not None or most < 1:
+            return []
+        place = (first.created_at, first.id)
+        following = sorted(
+            (
+                job
+                for job in self._waiting(first.queue, self.clock())
+                if (job.tenant_id, job.priority) == (first.tenant_id, first.priority)
+                and (job.created_at, job.id) > place
+            ),
+            key=lambda job: (job.created_at, job.id),
+        )
+        return [
+            job
+            for job in following[:most]
+            if job.kind == first.kind and not job.attempt and job.batch_id is None
+        ]
+
     def _served(self, queue: str, tenant_id: str) -> None:
         self._turns[queue, tenant_id] = max(self._turns.values(), default=0) + 1
 

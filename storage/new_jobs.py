@@ -12,7 +12,7 @@ from storage.meters import count_added
 from storage.plain import plain
 from storage.prepared import FromNow, Names, columns, moments, parameters
 from storage.records import Job, Priority, Status, new_id
-from storage.rows import job_of, tell
+from storage.rows import Told, job_of, tell
 from storage.tables import JOBS
 from storage.tracing import traceparent
 
@@ -39,7 +39,7 @@ def insert_job(connection: Connection, now: ColumnElement[float], values: Mappin
     """The row and its first event."""
     statement = _adding(now, frozenset(values), moments(values))
     job = job_of(connection.execute(statement, parameters(values)).one())
-    tell(connection, now, job, 1, Status.QUEUED.value, {})
+    tell(connection, now, Told(job, 1, Status.QUEUED.value, {}))
     after_commit(connection, lambda: count_added(job))
     return job
 

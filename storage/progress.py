@@ -56,13 +56,16 @@ class RedisProgressBoard:
         self._hub = Hub(self._newest, self._read, self._wake)
 
     def publish(self, job_id: str, message: Mapping[str, Any]) -> None:
-        key = self._key("progress", job_id)
-        fields: Any = {"json": json.dumps(plain(message), separators=(",", ":"))}
+        self.publish_all({job_id: message})
 
+    def publish_all(self, messages: Mapping[str, Mapping[str, Any]]) -> None:
         def send() -> None:
             with self._redis.pipeline(transaction=False) as pipeline:
-                pipeline.xadd(key, fields, maxlen=KEPT_MESSAGES, approximate=True)
-                pipeline.expire(key, KEPT_S)
+                for job_id, message in messages.items():
+                    key = self._key("progress", job_id)
+                    fields: Any = {"json": json.dumps(plain(message), separators=(",", ":"))}
+                    pipeline.xadd(key, fields, maxlen=KEPT_MESSAGES, approximate=True)
+                    pipeline.expire(key, KEPT_S)
                 pipeline.execute()
 
         self._try(send, None)

@@ -120,8 +120,22 @@ def apply(
     *,
     claim: Claim | None = None,
 ) -> Job:
-    """Write what was decided of this row as it was read, and tell of it. The caller has locked the row, or
-    decided by what does not change while the claim holds. Raises LeaseLost."""
+    """Write what was decided of this row as it was read, and tell of it. Raises LeaseLost."""
+    changed, told = change_row(connection, now, job, change, claim=claim)
+    tell(connection, now, *told)
+    return changed
+
+
+def change_row(
+    connection: Connection,
+    now: ColumnElement[float],
+    job: Job,
+    change: Change,
+    *,
+    claim: Claim | None = None,
+) -> tuple[Job, tuple["Told", ...]]:
+    """The same, and what is to be told of it in this transaction. The caller has locked the row, or decided
+    by what does not change while the claim holds. Raises LeaseLost."""
     values = change.values | {"updated_at": FromNow()}
     if "ended_at" in values:
         values["ended_token"] = None if claim is None else claim.token
@@ -139,21 +153,42 @@ def apply(
         raise lost(claim)
     assert row is not None, "the caller has locked it"
     changed = job_of(row)
-    if change.event is not None:
-        tell(connection, now, changed, row.event_count, change.event, change.data)
     after_commit(connection, lambda: count_change(job, changed))
-    return changed
+    if change.event is None:
+        return changed, ()
+    return changed, (Told(changed, row.event_count, change.event, change.data),)
 
 
-def tell(
-    connection: Connection, now: ColumnElement[float], job: Job, number: int, type: str, data: dict[str, Any]
-) -> None:
-    """Keep an event of this job, and the webhook call that it asks for."""
-    values = {"job_id": job.id, "number": number, "type": type, "data": data, "created_at": FromNow()}
-    at = connection.execute(_telling(now), parameters(values)).scalar_one()
-    delivery = delivery_of(job, Event(job.id, number, type, data, at))
-    if delivery is not None:
-        connection.execute(insert(DELIVERIES).values(dataclasses.asdict(delivery)))
+@dataclasses.dataclass(frozen=True, slots=True)
+class Told:
+    """An event that is to be kept: of the row as it is now, the number that its count gave."""
+
+    job: Job
+    number: int
+    type: str
+    data: dict[str, Any]
+
+
+def tell(connection: Connection, now: ColumnElement[float], *events: Told) -> None:
+    """Keep events, each of another job, and the webhook calls that they ask for."""
+    if not events:
+        return
+    rows = [
+        parameters(
+            {
+                "job_id": told.job.id, "number": told.number, "type": told.type, "data": told.data,
+                "created_at": FromNow(),
+            }
+        )
+        for told in events
+    ]  # fmt: skip
+    kept = connection.execute(_telling(now), rows if len(rows) > 1 else rows[0])
+    at = {row.job_id: row.created_at for row in kept}
+    for told in events:
+        event = Event(told.job.id, told.number, told.type, told.data, at[told.job.id])
+        delivery = delivery_of(told.job, event)
+        if delivery is not None:
+            connection.execute(insert(DELIVERIES).values(dataclasses.asdict(delivery)))
 
 
 @functools.lru_cache
@@ -177,4 +212,4 @@ def _changing(
 def _telling(now: ColumnElement[float]) -> ReturningInsert[Any]:
     names = ("job_id", "number", "type", "data", "created_at")
     values = columns(EVENTS, now, names, frozenset({"created_at"}))
-    return insert(EVENTS).values(values).returning(EVENTS.c.created_at)
+    return insert(EVENTS).values(values).returning(EVENTS.c.job_id, EVENTS.c.created_at)

@@ -3,7 +3,7 @@
 One contract suite (tests/integration/test_store_contracts.py) holds all implementations to these protocols.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,7 +13,7 @@ from storage.access import Limits as Limits
 from storage.access import Rates as Rates
 from storage.batch_stores import Batches as Batches
 from storage.holdings import Library as Library
-from storage.library_records import NOTHING_KEPT, Kept
+from storage.library_records import NOTHING_KEPT, Ending, Kept
 from storage.listening import Listener
 from storage.meters import measured
 from storage.objects import Readable
@@ -81,6 +81,18 @@ class Jobs(Protocol):
         oldest. None too for a worker that is drained. `pid`: the process that will run it.
         """
 
+    def claim_together(
+        self,
+        queue: str,
+        worker: str,
+        *,
+        lease_s: float,
+        pid: int | None = None,
+        most: Callable[[str], int],
+    ) -> tuple[Claim, ...]:
+        """The same, and in that turn of its tenant the next rows of its class and kind, `most(kind)` in all:
+        none that was tried before, or is of a batch, or is more than its tenant may have running."""
+
     def renew(self, claim: Claim, *, lease_s: float) -> Renewal: ...
 
     def checkpointed(self, claim: Claim, checkpoint: ObjectRef) -> None:
@@ -120,6 +132,9 @@ class Jobs(Protocol):
     ) -> Job:
         """Finding one's own success already there is success. What is kept goes into the library in the same
         transaction, so exactly once. Raises ValueError for records that are not of the job's tenant."""
+
+    def succeed_together(self, endings: Sequence[Ending]) -> tuple[Job | None, ...]:
+        """The same for several jobs at once, all or none of them; None for each whose claim is lost."""
 
     def fail(self, claim: Claim, error: Mapping[str, Any], *, count: Count = Count.FAILURES) -> Job:
         """For good; counts one more of `count`."""
@@ -204,6 +219,9 @@ class ProgressBoard(Protocol):
     """Rumours: progress, cancel notices, who is there. Never raises when its server is away: it goes dark."""
 
     def publish(self, job_id: str, message: Mapping[str, Any]) -> None: ...
+    def publish_all(self, messages: Mapping[str, Mapping[str, Any]]) -> None:
+        """The same, one of each of several jobs, by id."""
+
     def latest(self, job_id: str) -> dict[str, Any] | None: ...
     def listen(self, job_id: str, *, timeout_s: float | None = None) -> Listener:
         """Messages published from now on: by iterating until timeout_s has passed, or one by one (`hear`)."""

@@ -71,9 +71,19 @@ def requeue(
     return _become(job, now, Status.QUEUED, values, data)
 
 
-def succeed(job: Job, now: Any, outputs: Mapping[str, ObjectRef], result: Mapping[str, Any]) -> Change:
+def succeed(
+    job: Job,
+    now: Any,
+    outputs: Mapping[str, ObjectRef],
+    result: Mapping[str, Any],
+    *,
+    held_s: float | None = None,
+) -> Change:
+    """held_s: as of an Ending."""
     kept = {name: ref_to_dict(ref) for name, ref in outputs.items()}
-    values = {"outputs": kept, "result": plain(result)}
+    values: dict[str, Any] = {"outputs": kept, "result": plain(result)}
+    if held_s is not None and job.queue == GPU_QUEUE:
+        values["gpu_s"] = job.gpu_s + held_s
     return _end(job, now, Status.SUCCEEDED, values, {"attempt": job.attempt})
 
 

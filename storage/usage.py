@@ -31,10 +31,16 @@ def added(one: Usage | None, other: Usage) -> Usage:
     return dataclasses.replace(other, **sums)
 
 
-def account(connection: Connection, into: Any, before: Job, after: Job) -> None:
-    """Write it, in the transaction of the change. `into`: the dialect's INSERT."""
-    use = used(before, after)
-    if use is not None:
+def account(connection: Connection, into: Any, *changes: tuple[Job, Job]) -> None:
+    """Write what changes of jobs, each before and after, come to, in their transaction. `into`: the dialect's
+    INSERT."""
+    sums: dict[tuple[object, ...], Usage] = {}
+    for before, after in changes:
+        use = used(before, after)
+        if use is not None:
+            place = (use.tenant_id, use.day, use.kind)
+            sums[place] = added(sums.get(place), use)
+    for use in sums.values():
         connection.execute(_adding(into), dataclasses.asdict(use))
 
 

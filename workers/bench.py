@@ -5,7 +5,7 @@ import importlib
 import os
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from storage.batch_records import FINISH, VALIDATE
 from storage.settings import Settings
@@ -14,6 +14,7 @@ from workers.drain import Drain
 from workers.guard import Guard
 from workers.lease import Phase
 from workers.models import Models
+from workers.pace import Pace
 from workers.presence import worker_name
 from workers.queue import Ring, make_ring
 from workers.recipe import AnyRecipe
@@ -35,6 +36,7 @@ class Bench:
     limits: Limits
     stall_limits_s: Mapping[Phase, float]
     guard: Guard
+    pace: Pace = field(default_factory=Pace)
 
 
 @functools.cache

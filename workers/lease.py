@@ -1,15 +1,15 @@
 """The heartbeat that keeps a claim, and tells its loop to stop."""
 
-import contextvars
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from typing import TypeVar
 
 from storage.errors import LeaseLost, Stalled, StorageUnavailable
+from storage.log import about_job
 from storage.records import Claim
 from storage.stores import Jobs
 from workers.guard import Guard
@@ -72,7 +72,7 @@ class Lease:
         self._cancel = False
         self._drained = False
         self._stalled = False
-        self._ended = threading.Event()
+        self.over = False  # the row is written: nothing is left to keep
         self.refused = False  # the row said that it is another's now
         self.enough = claim.job.stop_requested  # asked to end early, with the best so far
 
@@ -137,21 +137,22 @@ class Lease:
     def _pause_s(self) -> float:
         return min(1.0, self.lease_s / 20)
 
-    def _beat(self) -> None:
-        """The heartbeat's thread: renew at a third of the lease; after trouble sooner, until it is over."""
-        wait_s = self.lease_s / 3
-        while not self._ended.wait(wait_s) and self.stop is not Stop.LOST:
-            self._arm()
+    def beat(self) -> float | None:
+        """Renew, once: after how long to do so again, after trouble sooner; None when it is over."""
+        with about_job(self.claim.job):
+            if self.over or self.stop is Stop.LOST:
+                return None
+            self.arm()
             if self._give_up_stalled():
-                return
+                return None
             try:
                 self.renew()
-                wait_s = self.lease_s / 3
             except LeaseLost:
-                return
+                return None
             except Exception as error:  # noqa: BLE001  a heartbeat ends with its lease, by nothing else
                 log.warning("job %s: renewal failed: %s", self.claim.job.id, error)
-                wait_s = self._pause_s
+                return self._pause_s
+            return self.lease_s / 3
 
     def _give_up_stalled(self) -> bool:
         still_s = time.monotonic() - self._touched
@@ -162,21 +163,41 @@ class Lease:
         self._on_stall(Stalled(f"Nothing moved for {still_s:.0f} s while {self._phase.value}."), self)
         return True
 
-    def _arm(self) -> None:
-        """Should even this thread never run again, the guard ends the process."""
+    def arm(self) -> None:
+        """Should even the heartbeat's thread never run again, the guard ends the process."""
         self._guard.arm(self._stall_limits_s[self._phase] + self.lease_s)
 
-    @contextmanager
-    def beating(self) -> Iterator["Lease"]:
-        beat = contextvars.copy_context().run  # its lines tell of the same job
-        thread = threading.Thread(target=beat, args=(self._beat,), name="heartbeat", daemon=True)
-        self._arm()
-        thread.start()
-        try:
-            yield self
-        finally:
-            self._ended.set()
-            thread.join(timeout=1.0)
-            if self._stalled:  # the heartbeat is about to end the process: nothing new may begin in it
-                thread.join()
-            self._guard.disarm()
+    def end(self) -> None:
+        self.over = True
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the heartbeat found it so, and is about to end the process."""
+        return self._stalled
+
+
+def _beat(leases: Sequence[Lease], ended: threading.Event) -> None:
+    """The heartbeat's thread: each lease at a third of its length, until all are over."""
+    wait_s = min(lease.lease_s for lease in leases) / 3
+    while not ended.wait(wait_s):
+        waits_s = [next_s for lease in leases if (next_s := lease.beat()) is not None]
+        if not waits_s:
+            return
+        wait_s = min(waits_s)
+
+
+@contextmanager
+def beating(leases: Sequence[Lease], guard: Guard) -> Iterator[None]:
+    """Keep claims, until it is left."""
+    ended = threading.Event()
+    thread = threading.Thread(target=_beat, args=(leases, ended), name="heartbeat", daemon=True)
+    leases[0].arm()
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(timeout=1.0)
+        if any(lease.stalled for lease in leases):  # the process is about to end: nothing new may begin in it
+            thread.join()
+        guard.disarm()

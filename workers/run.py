@@ -1,12 +1,16 @@
-"""The one pipeline that every claimed job goes through."""
+"""The one pipeline that every claimed job goes through: small ones, claimed together, side by side."""
 
+import contextvars
 import logging
 import os
 import time
-from contextlib import closing
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import replace
+from typing import Any
 
 from storage.batch_records import CHUNK, VALIDATE, BatchStatus
+from storage.library_records import Ending
 from storage.log import about_job
 from storage.records import CPU_QUEUE, GPU_QUEUE, Claim, Job
 from storage.tracing import span
@@ -14,28 +18,32 @@ from workers.attempt import Attempt, Saved
 from workers.bench import Bench
 from workers.checkpoints import Checkpoints
 from workers.follow import follow
-from workers.lease import Lease, Phase
+from workers.lease import Lease, Phase, beating
 from workers.settle import settle, settle_stall
 from workers.writing import Writer
 
 log = logging.getLogger(__name__)
 
 
-def take(queue: str, bench: Bench) -> Job | None:
-    """Claim the best eligible job of a queue and run it; None when there is none, or it was lost."""
+def take(queue: str, bench: Bench) -> tuple[Job, ...]:
+    """Claim the best eligible job of a queue, or several small ones, and run them: their rows as this left
+    them, less those that were lost. Empty, too, when there was none."""
     since = time.monotonic()  # before the claim: on this clock the lease never ends late
     if bench.draining():
         bench.ring(queue, "drain")
-        return None
-    claim = bench.stores.jobs.claim(queue, bench.worker, lease_s=bench.lease_s, pid=os.getpid())
-    if claim is None:
-        return None
-    if claim.job.kind == CHUNK:  # the next one has come into the queue
-        bench.ring(queue, claim.job.id)
-    job = run(claim, bench, since)
-    if job is not None and job.batch_id is not None:
-        ring_on(job, bench)
-    return job
+        return ()
+    claims = bench.stores.jobs.claim_together(
+        queue, bench.worker, lease_s=bench.lease_s, pid=os.getpid(), most=bench.pace.most
+    )
+    if not claims:
+        return ()
+    if claims[0].job.kind == CHUNK:  # the next one has come into the queue
+        bench.ring(queue, claims[0].job.id)
+    jobs = run(claims, bench, since)
+    for job in jobs:
+        if job.batch_id is not None:
+            ring_on(job, bench)
+    return jobs
 
 
 def ring_on(job: Job, bench: Bench) -> None:
@@ -48,38 +56,158 @@ def ring_on(job: Job, bench: Bench) -> None:
         bench.ring(CPU_QUEUE, job.id)
 
 
-def run(claim: Claim, bench: Bench, since: float) -> Job | None:
-    """Load, operate, save. Returns the row as this attempt left it, or None when another one owns it."""
-    job, waited_s = claim.job, max(0.0, claim.job.updated_at - claim.job.not_before)
-    facts: dict[str, str | float] = {
-        "job_id": job.id,
-        "attempt": job.attempt,
-        "job_kind": job.kind,
-        "waited_s": waited_s,
-    }
-    with about_job(job), span(f"attempt {job.kind}", job.trace, kind="consumer", **facts) as told:
-        ended = _run(claim, bench, since)
-        told["status"] = ended.status.value if ended is not None else "lost"
-    return ended
+def run(claims: Sequence[Claim], bench: Bench, since: float) -> tuple[Job, ...]:
+    """Each phase for all of them, and one transaction for all that succeed. One that fails, is canceled or is
+    lost leaves; the others go on. Returns the rows, less those that another attempt owns."""
+    runs = [Run(claim, bench, since) for claim in claims]
+    try:
+        with beating([each.lease for each in runs], bench.guard):
+            try:
+                _phases(runs, bench, since)
+            except SystemExit as error:  # an exit from within ends them all
+                for each in runs:
+                    each.leave(error)
+    finally:
+        for each in runs:
+            each.close()
+    rows = {each.id: each.job for each in runs if each.job is not None}
+    _tell([each for each in runs if each.id in rows], bench, {"type": "state"})  # look at the row
+    return tuple(rows.values())
 
 
-def _run(claim: Claim, bench: Bench, since: float) -> Job | None:
-    attempt = Attempt(claim, bench.stores, bench.models)
-    lease = keep(attempt, bench, since)
-    log.info("job %s attempt %d: %s", claim.job.id, claim.job.attempt, claim.job.kind)
-    with lease.beating():
+def _phases(runs: "Sequence[Run]", bench: Bench, since: float) -> None:
+    going = list(runs)
+    for phase, work in ((Phase.LOADING, Run.load), (Phase.OPERATING, Run.operate), (Phase.SAVING, Run.save)):
+        going = [each for each in going if each.does(lambda run: run.lease.check())]
+        for each in going:
+            each.lease.enter(phase)
+        _tell(going, bench, {"type": "phase", "phase": phase.value})
+        going = [each for each in going if each.does(work)]
+    if len(going) == len(runs) > 1:
+        _succeed_together(runs, bench, since)
+    for each in going:
+        each.does(Run.succeed)
+    kind = runs[0].attempt.job.kind
+    bench.pace.took(kind, (time.monotonic() - since) / len(runs))
+
+
+def _succeed_together(runs: "Sequence[Run]", bench: Bench, since: float) -> None:
+    """In one transaction; who has no row after it is asked for alone."""
+    held_s = (time.monotonic() - since) / len(runs)
+    endings = [each.ending(held_s) for each in runs]
+    try:
+        rows = bench.stores.jobs.succeed_together(endings)
+    except Exception as error:  # noqa: BLE001  of one of them perhaps: each tells for itself
+        log.warning("%d jobs could not end together: %s", len(runs), error)
+        return
+    for each, row in zip(runs, rows, strict=True):
+        each.job = row
+
+
+def _tell(runs: "Sequence[Run]", bench: Bench, message: dict[str, Any]) -> None:
+    messages = {each.id: {**message, "attempt": each.attempt.job.attempt} for each in runs}
+    if messages:
+        bench.stores.progress.publish_all(messages)
+
+
+class Run:
+    """One claimed job on its way through the phases, in a context of its own: its lines, its spans.
+
+    job  its row as this attempt left it; None before that, and where another one owns it
+    """
+
+    def __init__(self, claim: Claim, bench: Bench, since: float) -> None:
+        self.id = claim.job.id
+        self.job: Job | None = None
+        self.attempt = Attempt(claim, bench.stores, bench.models)
+        self.lease = keep(self.attempt, bench, since)
+        self._bench = bench
+        self._began = time.monotonic()
+        self._checkpoints = Checkpoints(self.attempt, every_s=bench.checkpoint_s)
+        self._loaded: Any = None
+        self._resume: Any = None
+        self._operated: Any = None
+        self._stopped_early = False
+        self._saved: Saved | None = None
+        self._context = contextvars.copy_context()
+        self._open = ExitStack()
+        self._told = self._context.run(self._enter)
+
+    def _enter(self) -> dict[str, Any]:
+        job = self.attempt.job
+        facts: dict[str, str | float] = {
+            "job_id": job.id,
+            "attempt": job.attempt,
+            "job_kind": job.kind,
+            "waited_s": max(0.0, job.updated_at - job.not_before),
+        }
+        self._open.enter_context(about_job(job))
+        told = self._open.enter_context(span(f"attempt {job.kind}", job.trace, kind="consumer", **facts))
+        log.info("job %s attempt %d: %s", job.id, job.attempt, job.kind)
+        return told
+
+    def does(self, work: "Callable[[Run], None]") -> bool:
+        """Do a piece of it. What ends it is settled; whether it goes on."""
         try:
-            saved = perform(replace(attempt, moved=lease.touch), lease, bench)
-            jobs, left = bench.stores.jobs, (saved.outputs, saved.result)
-            job = lease.insist(lambda: jobs.succeed(claim, *left, kept=saved.kept))
-        except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it is, the row will say
-            settled = settle(error, attempt, lease, bench)
-            if settled is None:
-                return None
-            job = settled
-    log.info("job %s attempt %d: %s", job.id, job.attempt, job.status)
-    bench.stores.progress.publish(job.id, {"type": "state", "attempt": claim.job.attempt})  # look at the row
-    return job
+            self._context.run(work, self)
+        except Exception as error:  # noqa: BLE001  whatever it is, the row will say
+            self.leave(error)
+            return False
+        return True
+
+    def leave(self, error: BaseException) -> None:
+        """Settle what ended it, unless it has ended."""
+        if not self.lease.over:
+            self.lease.end()
+            self.job = self._context.run(settle, error, self.attempt, self.lease, self._bench)
+
+    def load(self) -> None:
+        with span("load"):
+            recipe = self._bench.recipe_for(self.attempt.job.kind)
+            self._loaded, self._resume = recipe.load(self._attempt()), self._checkpoints.restore()
+
+    def operate(self) -> None:
+        recipe = self._bench.recipe_for(self.attempt.job.kind)
+        with span("operate"), closing(recipe.operate(self._loaded, self._resume)) as steps:
+            followed = follow(steps, self._attempt(), self.lease, self._checkpoints)
+        self._operated, self._stopped_early = followed
+
+    def save(self) -> None:
+        recipe = self._bench.recipe_for(self.attempt.job.kind)
+        with span("save"), Writer(self.attempt.stores.objects) as writer:
+            self._saved = recipe.save(replace(self._attempt(), writer=writer), self._loaded, self._operated)
+        self.lease.check()
+
+    def _attempt(self) -> Attempt:
+        return replace(self.attempt, moved=self.lease.touch)
+
+    def ending(self, held_s: float | None = None) -> Ending:
+        """Nothing of the row is written before this, its checkpoint pointer aside."""
+        assert self._saved is not None, "it was saved"
+        facts = {
+            "stopped_early": self._stopped_early,
+            "seconds": round(time.monotonic() - self._began, 3),
+        }
+        saved = self._saved
+        return Ending(self.attempt.claim, saved.outputs, {**saved.result, **facts}, saved.kept, held_s)
+
+    def succeed(self) -> None:
+        if self.job is None:
+            end = self.ending()
+            jobs = self.attempt.stores.jobs
+            self.job = self.lease.insist(
+                lambda: jobs.succeed(end.claim, end.outputs, end.result, kept=end.kept)
+            )
+        self.lease.end()
+
+    def close(self) -> None:
+        def close() -> None:
+            self._told["status"] = "lost" if self.job is None else self.job.status.value
+            if self.job is not None:
+                log.info("job %s attempt %d: %s", self.id, self.job.attempt, self.job.status)
+            self._open.close()
+
+        self._context.run(close)
 
 
 def keep(attempt: Attempt, bench: Bench, since: float) -> Lease:
@@ -94,29 +222,3 @@ def keep(attempt: Attempt, bench: Bench, since: float) -> Lease:
         on_stall=lambda fault, lease: settle_stall(fault, attempt, lease, bench),
         guard=bench.guard,
     )
-
-
-def perform(attempt: Attempt, lease: Lease, bench: Bench) -> Saved:
-    """The three phases. Nothing of the row is written here, its checkpoint pointer aside."""
-
-    def enter(phase: Phase) -> None:
-        lease.enter(phase)
-        lease.check()
-        message = {"type": "phase", "phase": phase.value, "attempt": attempt.job.attempt}
-        attempt.stores.progress.publish(attempt.job.id, message)
-
-    began = time.monotonic()
-    enter(Phase.LOADING)
-    with span("load"):
-        recipe = bench.recipe_for(attempt.job.kind)
-        checkpoints = Checkpoints(attempt, every_s=bench.checkpoint_s)
-        loaded, resume = recipe.load(attempt), checkpoints.restore()
-    enter(Phase.OPERATING)
-    with span("operate"), closing(recipe.operate(loaded, resume)) as steps:
-        result, stopped_early = follow(steps, attempt, lease, checkpoints)
-    enter(Phase.SAVING)
-    with span("save"), Writer(attempt.stores.objects) as writer:
-        saved = recipe.save(replace(attempt, writer=writer), loaded, result)
-    lease.check()
-    facts = {"stopped_early": stopped_early, "seconds": round(time.monotonic() - began, 3)}
-    return replace(saved, result={**saved.result, **facts})

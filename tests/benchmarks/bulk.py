@@ -320,7 +320,7 @@ def noop(items: int = 100_000) -> None:
 def work_off_one(bench: Any) -> bool:
     from workers.run import take
 
-    return take("cpu", bench) is not None or take("gpu", bench) is not None
+    return bool(take("cpu", bench) or take("gpu", bench))
 
 
 def kill(items: int = 2000) -> None:

@@ -65,7 +65,7 @@ def work_off(bench: Bench, *queues: str) -> list[Job]:
     """Take jobs until there are none."""
     done: list[Job] = []
     while True:
-        job = next((job for queue in queues if (job := take(queue, bench)) is not None), None)
+        job = next((job for queue in queues for job in take(queue, bench)), None)
         if job is None:
             return done
         done.append(job)

@@ -136,8 +136,7 @@ def measured(*, short: bool) -> list[Figure]:
                 answer = http.post("/v1/jobs", json={**spec, "vectors": [{"vector": vector.id}]})
             assert answer.status_code == 202, answer.text
             with legs.leg("rest"):
-                job = take(GPU_QUEUE, bench)
-            assert job is not None
+                (job,) = take(GPU_QUEUE, bench)
             assert job.status == "succeeded", job.error
             totals.append(time.perf_counter() - began)
     return _figures(legs, totals, runs)

@@ -65,5 +65,5 @@ def nothing() -> None:
 
 @app.task(name="benchmarks.job")
 def job() -> None:
-    take(GPU_QUEUE, bench())
-    note()
+    for _ in take(GPU_QUEUE, bench()):  # a ring for what went with an earlier one finds nothing
+        note()

@@ -3,7 +3,7 @@
     PYTHONPATH=.:tests python -m benchmarks.queueing [--short] [--count 10000]
 
 PostgreSQL with synchronous_commit and fsync on, files, and Valkey as the broker of both. Jobs and messages
-lie there before the worker starts; the time is from the first task's end to the last one's.
+lie there before the worker starts; the time is from the end of the first task, or job, to the last one's.
 """
 
 import argparse

@@ -82,4 +82,4 @@ class Trial:
             stall_limits_s=stall_limits_s(self.settings),
             guard=self.guard,
         )
-        return take(queue, bench)
+        return next(iter(take(queue, bench)), None)
