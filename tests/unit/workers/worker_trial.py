@@ -13,6 +13,7 @@ from workers.bench import Bench, stall_limits_s
 from workers.drain import Drain
 from workers.guard import Guard
 from workers.models import Models
+from workers.pace import Pace
 from workers.recipe import AnyRecipe
 from workers.retry import Limits
 from workers.run import take
@@ -64,6 +65,7 @@ class Trial:
         lease_s: float = 5.0,
         checkpoint_s: float = 60.0,
         queue: str = "gpu",
+        pace: Pace | None = None,
     ) -> Job | None:
         """recipe: for whatever kind is claimed, or which one has each kind."""
         recipe_for: Callable[[str], AnyRecipe] = lambda kind: recipe  # noqa: E731
@@ -81,5 +83,6 @@ class Trial:
             limits=Limits(failures=3, outages=5),
             stall_limits_s=stall_limits_s(self.settings),
             guard=self.guard,
+            pace=pace or Pace(),
         )
         return next(iter(take(queue, bench)), None)
