@@ -25,6 +25,7 @@ EXTRAS = (
     *("actor", "action", "object", "key_id", "peer"),
 )
 BLOT = "[secret]"
+_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 SHORTEST_SECRET = 4
 _SHAPES = (
     re.compile(r"(?<=://)([^/\s:@\"']*:)[^/\s@\"']+(?=@)"),  # a password in a URL
@@ -111,7 +112,7 @@ class JsonLines(_Lines):
         }
         if (trouble := self.trouble(record)) is not None:
             line["exception"] = trouble
-        return json.dumps(line, ensure_ascii=False)
+        return _ENCODE(line)
 
 
 class TextLines(_Lines):
