@@ -1,4 +1,7 @@
-"""gunicorn's threaded worker, with three habits of its own.
+"""gunicorn's threaded worker, with four habits of its own.
+
+Of several processes the one with the fewest connections takes a new one: clients keep theirs, and what comes
+in a rush would else be one process's for good, while the others are idle.
 
 A thread stays with its connection for a moment after an answer: the next request is then read where the last
 one was, without a way through the thread that watches connections. A whole answer of known length leaves in
@@ -9,6 +12,7 @@ answered waits; the other then finds the connection closed.
 """
 
 import select
+import time
 from threading import BoundedSemaphore
 from typing import Any
 
@@ -18,10 +22,16 @@ from gunicorn.workers.gthread import ThreadWorker
 
 STAYING = 8  # threads, of those for requests: the others are there for new connections
 STAY_MS = 5
+GIVE_WAY_S, MOST_COUNTED = 0.0002, 20  # for each connection that is there
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn says no types
     _places = BoundedSemaphore(STAYING)
+
+    def accept(self, listener: Any) -> None:
+        if self.cfg.workers > 1:
+            time.sleep(GIVE_WAY_S * min(self.nr_conns, MOST_COUNTED))
+        super().accept(listener)  # finds nothing there where another was faster
 
     def handle(self, conn: Any) -> Any:
         keep = super().handle(conn)
@@ -29,6 +39,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn says no types
             keep = super().handle(conn)
         if keep is False:
             close_graceful(conn.sock)
+            conn.close = _closed
         return keep
 
     def _asks_again(self, conn: Any) -> bool:
@@ -43,6 +54,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn says no types
             self._places.release()
 
 
+def _closed(graceful: bool = False) -> None:
+    """What gunicorn calls after: on a socket that is closed it would fail, and count the connection twice."""
+
+
 class Answer(wsgi.Response):  # type: ignore[misc]
     def write(self, arg: bytes) -> None:
         if self.headers_sent or self._omits_body or self.response_length != len(arg):
@@ -50,7 +65,8 @@ class Answer(wsgi.Response):  # type: ignore[misc]
             return
         head = self.default_headers() + [f"{name}: {value}\r\n" for name, value in self.headers]
         self.sock.sendall("".join([*head, "\r\n"]).encode("latin-1") + arg)
-        self.headers_sent, self.sent = True, len(arg)
+        self.headers_sent: bool = True
+        self.sent = len(arg)
 
 
 wsgi.Response = Answer  # what wsgi.create makes where it is not told of another

@@ -53,7 +53,7 @@ def cars() -> Model:
 def serving(
     folder: Path, redis_url: str, *, threads: int | None = THREADS, **environment: str
 ) -> Iterator[Service]:
-    """`threads` None: as many as the service has by default. `environment`: more EDITQ_ variables."""
+    """`threads` None: as many as the service has by default. `environment`: more variables."""
     settings = Settings(data_dir=folder, redis_url=redis_url)
     migrate(settings.database_url)
     stores = open_stores(settings)
@@ -61,12 +61,12 @@ def serving(
     port, log = servers.free_port(), folder / "api.log"
     own = {name: value for name, value in os.environ.items() if not name.startswith("EDITQ_")}
     environment = own | {
+        "WEB_CONCURRENCY": "1",
         **environment,
         "EDITQ_DATA_DIR": str(folder),
         "EDITQ_REDIS_URL": redis_url,
         "EDITQ_PORT": str(port),
         "EDITQ_MAX_BODY_BYTES": str(MAX_BODY_BYTES),
-        "WEB_CONCURRENCY": "1",
     }
     command = [sys.executable, "-m", "gunicorn", "-c", "python:api.gunicorn_conf", "api.wsgi:app"]
     command += [] if threads is None else ["--threads", str(threads)]
