@@ -47,6 +47,7 @@ def post_worker_init(worker: Any) -> None:
     service.slots = Slots(places_of(worker.cfg.threads))
     worker.wsgi.wsgi_app.crowd = Crowd(worked_on_of(worker.cfg.threads))
     service.stopping = lambda: not worker.alive
+    worker.most_unread_bytes = _settings.max_body_bytes
     for listener in _shared:
         from storage.metrics_server import serve
         from storage.scrape import Rows

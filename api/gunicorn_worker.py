@@ -6,6 +6,9 @@ in a rush would else be one process's for good, while the others are idle.
 After an answer that ends a connection gunicorn waits up to two seconds for the client to close its side, in
 the one thread that takes new connections: a hundred streams that end at once would close the door for
 minutes. Here the thread that answered waits; the other then finds the connection closed.
+
+Of a body that nobody read gunicorn takes 64 KiB and closes the connection, which a client that was refused in
+the middle of an upload may just be using for its next request. Here as much is taken as a body may have.
 """
 
 import time
@@ -15,6 +18,7 @@ from gunicorn.util import close_graceful
 from gunicorn.workers.gthread import ThreadWorker
 
 GIVE_WAY_S, MOST_COUNTED = 0.0002, 20  # for each connection that is there
+REST_OF_BODY_S = 5.0
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn says no types
@@ -22,6 +26,12 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn says no types
         if self.cfg.workers > 1:
             time.sleep(GIVE_WAY_S * max(0, min(self.nr_conns, MOST_COUNTED)))
         super().accept(listener)  # finds nothing there where another was faster
+
+    most_unread_bytes: int | None = None  # None: gunicorn's own 64 KiB
+
+    def _keepalive_after(self, conn: Any, keepalive: Any) -> bool:
+        until, most = time.monotonic() + REST_OF_BODY_S, self.most_unread_bytes
+        return bool(keepalive and conn.parser.finish_body(deadline=until, max_bytes=most))
 
     def handle(self, conn: Any) -> Any:
         keep = super().handle(conn)
