@@ -22,12 +22,12 @@ REST_OF_BODY_S = 5.0
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn says no types
+    most_unread_bytes: int | None = None  # None: gunicorn's own 64 KiB
+
     def accept(self, listener: Any) -> None:
         if self.cfg.workers > 1:
             time.sleep(GIVE_WAY_S * max(0, min(self.nr_conns, MOST_COUNTED)))
         super().accept(listener)  # finds nothing there where another was faster
-
-    most_unread_bytes: int | None = None  # None: gunicorn's own 64 KiB
 
     def _keepalive_after(self, conn: Any, keepalive: Any) -> bool:
         until, most = time.monotonic() + REST_OF_BODY_S, self.most_unread_bytes

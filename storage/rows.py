@@ -112,20 +112,6 @@ def job_of(row: Row[Any]) -> Job:
     return Job(**members)
 
 
-def apply(
-    connection: Connection,
-    now: ColumnElement[float],
-    job: Job,
-    change: Change,
-    *,
-    claim: Claim | None = None,
-) -> Job:
-    """Write what was decided of this row as it was read, and tell of it. Raises LeaseLost."""
-    changed, told = change_row(connection, now, job, change, claim=claim)
-    tell(connection, now, *told)
-    return changed
-
-
 def change_row(
     connection: Connection,
     now: ColumnElement[float],
@@ -134,8 +120,9 @@ def change_row(
     *,
     claim: Claim | None = None,
 ) -> tuple[Job, tuple["Told", ...]]:
-    """The same, and what is to be told of it in this transaction. The caller has locked the row, or decided
-    by what does not change while the claim holds. Raises LeaseLost."""
+    """Write what was decided of this row as it was read: the row, and what is to be told of it (`tell`) in
+    this transaction. The caller has locked it, or decided by what does not change while the claim holds.
+    Raises LeaseLost."""
     values = change.values | {"updated_at": FromNow()}
     if "ended_at" in values:
         values["ended_token"] = None if claim is None else claim.token

@@ -86,9 +86,9 @@ def _phases(runs: "Sequence[Run]", bench: Bench, since: float) -> None:
     if len(going) == len(runs) > 1:
         _succeed_together(runs, bench, since)
     for each in going:
-        each.does(Run.succeed)
-    kind = runs[0].attempt.job.kind
-    bench.pace.took(kind, (time.monotonic() - since) / len(runs))
+        if each.job is None:
+            each.does(Run.succeed)
+    bench.pace.took(runs[0].attempt.job.kind, (time.monotonic() - since) / len(runs))
 
 
 def _succeed_together(runs: "Sequence[Run]", bench: Bench, since: float) -> None:
@@ -101,7 +101,8 @@ def _succeed_together(runs: "Sequence[Run]", bench: Bench, since: float) -> None
         log.warning("%d jobs could not end together: %s", len(runs), error)
         return
     for each, row in zip(runs, rows, strict=True):
-        each.job = row
+        if row is not None:
+            each.end(row)
 
 
 def _tell(runs: "Sequence[Run]", bench: Bench, message: dict[str, Any]) -> None:
@@ -156,10 +157,13 @@ class Run:
         return True
 
     def leave(self, error: BaseException) -> None:
-        """Settle what ended it, unless it has ended."""
+        """Settle what ended it, unless it has ended. The lease is kept meanwhile."""
         if not self.lease.over:
-            self.lease.end()
-            self.job = self._context.run(settle, error, self.attempt, self.lease, self._bench)
+            self.end(self._context.run(settle, error, self.attempt, self.lease, self._bench))
+
+    def end(self, job: Job | None) -> None:
+        self.job = job
+        self.lease.end()
 
     def load(self) -> None:
         with span("load"):
@@ -192,13 +196,9 @@ class Run:
         return Ending(self.attempt.claim, saved.outputs, {**saved.result, **facts}, saved.kept, held_s)
 
     def succeed(self) -> None:
-        if self.job is None:
-            end = self.ending()
-            jobs = self.attempt.stores.jobs
-            self.job = self.lease.insist(
-                lambda: jobs.succeed(end.claim, end.outputs, end.result, kept=end.kept)
-            )
-        self.lease.end()
+        end, jobs = self.ending(), self.attempt.stores.jobs
+        row = self.lease.insist(lambda: jobs.succeed(end.claim, end.outputs, end.result, kept=end.kept))
+        self.end(row)
 
     def close(self) -> None:
         def close() -> None:
