@@ -61,7 +61,8 @@ def main() -> None:
     chunk = options.chunk or at_once(bundle.device, ON_CPU)
     assert bundle.encoder is not None, "the model has no encoder"
     seeds = range(options.first_seed, options.first_seed + options.count)
-    pictures, _ = render_many(seeds, bundle.resolution_px, processes=1)
+    domain = bundle.description["name"]
+    pictures, _ = render_many(seeds, bundle.resolution_px, processes=1, domain=domain)
     numbers = [int(steps) for steps in options.steps.split(",")]
     starts: tuple[Start, ...] = ("w_avg", "encoder")
     curves = {start: psnr_by_steps(bundle, pictures, start, numbers, chunk) for start in starts}
