@@ -62,8 +62,9 @@ check: install ## lint, format, types, import rules and the quick unit tests: un
 	$(BIN)/lint-imports
 	$(PYTEST) -q -n 2 -m "not slow and not thorough" tests/unit
 
-audit: install ## offline: bandit's rules (ruff's S), secrets in the clone, pins and what is installed, licences
+audit: install ## offline: bandit, secrets in the clone, pins and what is installed, licences
 	$(BIN)/ruff check .
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml api docs editq examples gpu_ops sandbox storage workers
 	$(PYTEST) -q tests/unit/storage/test_no_secrets.py
 	$(BIN)/python -m pip check
 	$(BIN)/python docs/licences.py --check
