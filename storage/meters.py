@@ -2,7 +2,7 @@
 
 A service has several processes (gunicorn's workers, a Celery parent and its child): they write into files of
 one folder, and whoever is scraped reads them all (`share_metrics`). So nothing here may be touched before a
-process has called that: the library is loaded with the first measurement.
+process has called that; the library is loaded with the first measurement, where nobody else has loaded it.
 """
 
 import atexit
@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from storage.errors import EditqError, Unavailable
 from storage.records import Count, Job, Status
@@ -136,11 +136,14 @@ def share_metrics(settings: "Settings") -> None:
     """What a service's first process does first: its children find the folder in the environment."""
     if settings.metrics_port is None or os.environ.get(FOLDER):
         return
-    if "prometheus_client" in sys.modules:  # it has decided where to count when it was loaded
+    if _begun.cache_info().currsize:
         log.warning("the metrics of this process alone are told: they were asked for too late")
         return
     folder = os.environ[FOLDER] = tempfile.mkdtemp(prefix="editq-metrics-")
     maker = os.getpid()
+    library: Any = sys.modules.get("prometheus_client.values")
+    if library:  # by a plugin of Celery's command, Flower: it decided where to count when it was loaded
+        library.ValueClass = library.get_value_class()
 
     def remove() -> None:
         if os.getpid() == maker:

@@ -148,3 +148,15 @@ for thread in threads: thread.join()
 assert len(found) == 16 and len(set(map(id, found))) == 1, found
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_a_library_that_another_package_has_loaded_counts_where_all_processes_do() -> None:
+    code = """
+import glob, os, prometheus_client
+from storage.meters import meters, share_metrics
+from storage.settings import Settings
+share_metrics(Settings(metrics_port=1))
+meters().steps.labels("sample").inc()
+assert glob.glob(os.environ["PROMETHEUS_MULTIPROC_DIR"] + "/counter_*.db")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
