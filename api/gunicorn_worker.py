@@ -7,10 +7,14 @@ After an answer that ends a connection gunicorn waits up to two seconds for the 
 the one thread that takes new connections: a hundred streams that end at once would close the door for
 minutes. Here the thread that answered waits; the other then finds the connection closed.
 
+After an answer the thread stays with its connection for a moment: a client that asks one thing after another
+has its next request there before gunicorn's way back through the other thread is gone.
+
 Of a body that nobody read gunicorn takes 64 KiB and closes the connection, which a client that was refused in
 the middle of an upload may just be using for its next request. Here as much is taken as a body may have.
 """
 
+import select
 import time
 from typing import Any
 
@@ -19,6 +23,7 @@ from gunicorn.workers.gthread import ThreadWorker
 
 GIVE_WAY_S, MOST_COUNTED = 0.0002, 20  # for each connection that is there
 REST_OF_BODY_S = 5.0
+STAY_MS = 5
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn says no types
@@ -35,6 +40,20 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn says no types
 
     def handle(self, conn: Any) -> Any:
         keep = super().handle(conn)
+        while keep is True and self.alive and asks_again(conn.sock):
+            keep = super().handle(conn)
         if keep is False:
             close_graceful(conn.sock)
+            conn.close = already_closed  # or gunicorn would fail at it, and count it twice
         return keep
+
+
+def asks_again(sock: Any) -> bool:
+    """Whether its client has sent more, or gone, within STAY_MS."""
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(STAY_MS))
+
+
+def already_closed(graceful: bool = False) -> None:
+    pass

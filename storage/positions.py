@@ -5,6 +5,7 @@ looked at that may be ahead: they are older than the class's bound.
 """
 
 import functools
+import time
 from typing import Any
 
 from sqlalchemy import (
@@ -22,7 +23,7 @@ from sqlalchemy import (
     tuple_,
 )
 
-from storage.claims import rank_at, tenants_of, waiting
+from storage.claims import moment, rank_at, tenants_of, waiting
 from storage.records import MOST_AHEAD, Job, Priority
 from storage.tables import JOBS
 
@@ -30,15 +31,15 @@ _ROW = JOBS.alias("ahead")
 
 
 def position(connection: Connection, now: ColumnElement[float], job: Job, ageing_s: float) -> int:
-    """At most MOST_AHEAD, which stands for so many or more."""
-    own = connection.execute(_standing(now, ageing_s), {"this_job": job.id}).one_or_none()
-    if own is None:
-        return 0
+    """At most MOST_AHEAD, which stands for so many or more. What the job itself counts as is reckoned by this
+    machine's clock: it only says when it rises by a class."""
+    at = time.time()
+    rank = max(0, job.priority.rank - int(max(0.0, at - job.created_at) / ageing_s))
     values = {
-        "in_queue": job.queue, "at": own.now, "its_rank": own.rank, "its_age": job.created_at,
-        "this_job": job.id, "most": MOST_AHEAD, **_bounds(job.created_at, own.now, own.rank, ageing_s),
+        "in_queue": job.queue, "its_rank": rank, "its_age": job.created_at,
+        "this_job": job.id, "most": MOST_AHEAD, **_bounds(job.created_at, at, rank, ageing_s),
     }  # fmt: skip
-    return min(MOST_AHEAD, int(connection.execute(_counting(ageing_s), values).scalar_one()))
+    return min(MOST_AHEAD, int(connection.execute(_counting(now, ageing_s), values).scalar_one()))
 
 
 def _bounds(created_at: float, now: float, rank: int, ageing_s: float) -> dict[str, float]:
@@ -52,16 +53,10 @@ def _bounds(created_at: float, now: float, rank: int, ageing_s: float) -> dict[s
 
 
 @functools.lru_cache
-def _standing(now: ColumnElement[float], ageing_s: float) -> Select[float, int]:
-    rank = rank_at(now, ageing_s).label("rank")
-    return select(now.label("now"), rank).where(JOBS.c.id == bindparam("this_job", type_=String))
-
-
-@functools.lru_cache
-def _counting(ageing_s: float) -> Select[Any]:
-    """Parameters: in_queue, at, its_rank, its_age, this_job, most, and a bound for each class."""
+def _counting(clock: ColumnElement[float], ageing_s: float) -> Select[Any]:
+    """Parameters: in_queue, its_rank, its_age, this_job, most, and a bound for each class."""
     queue: ColumnElement[str] = bindparam("in_queue", type_=String)
-    now: ColumnElement[float] = bindparam("at", type_=Double())
+    now = moment(clock)
     tenants, row = tenants_of(queue), _ROW.c
     place = tuple_(
         bindparam("its_rank", type_=Integer), bindparam("its_age", type_=Double()), bindparam("this_job")
