@@ -9,6 +9,7 @@ from typing import Any
 
 from api.crowd import Crowd
 from api.doors import check_doors, check_keys
+from api.gunicorn_worker import forget_connections
 from api.slots import REQUEST_THREADS, WAITING_THREADS, Slots, places_of, worked_on_of
 from storage.meters import forget_process, share_metrics
 from storage.settings import Settings
@@ -57,3 +58,4 @@ def post_worker_init(worker: Any) -> None:
 
 def child_exit(_server: Any, worker: Any) -> None:
     forget_process(worker.pid)
+    forget_connections(worker)

@@ -3,17 +3,19 @@
 Of several processes the one with the fewest connections takes a new one: clients keep theirs, and what comes
 in a rush would else be one process's for good, while the others are idle.
 
+After an answer the thread stays with its connection for a moment: a client that asks one thing after another
+has its next request there before gunicorn's way back through the other thread is gone.
+
 After an answer that ends a connection gunicorn waits up to two seconds for the client to close its side, in
 the one thread that takes new connections: a hundred streams that end at once would close the door for
 minutes. Here the thread that answered waits; the other then finds the connection closed.
-
-After an answer the thread stays with its connection for a moment: a client that asks one thing after another
-has its next request there before gunicorn's way back through the other thread is gone.
 
 Of a body that nobody read gunicorn takes 64 KiB and closes the connection, which a client that was refused in
 the middle of an upload may just be using for its next request. Here as much is taken as a body may have.
 """
 
+import ctypes
+import multiprocessing
 import select
 import time
 from typing import Any
@@ -21,17 +23,31 @@ from typing import Any
 from gunicorn.util import close_graceful
 from gunicorn.workers.gthread import ThreadWorker
 
-GIVE_WAY_S, MOST_COUNTED = 0.0002, 20  # for each connection that is there
+GIVE_WAY_S, LOOK_EVERY_S = 0.01, 0.0005
 REST_OF_BODY_S = 5.0
 STAY_MS = 5
+SLOTS, ABSENT = 64, -1
+
+_connections = multiprocessing.RawArray(ctypes.c_int, [ABSENT] * SLOTS)  # of each process of this service
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn says no types
     most_unread_bytes: int | None = None  # None: gunicorn's own 64 KiB
 
+    @property
+    def nr_conns(self) -> int:
+        return self._own_connections
+
+    @nr_conns.setter
+    def nr_conns(self, count: int) -> None:
+        self._own_connections = _connections[self.age % SLOTS] = count
+
     def accept(self, listener: Any) -> None:
-        if self.cfg.workers > 1:
-            time.sleep(GIVE_WAY_S * max(0, min(self.nr_conns, MOST_COUNTED)))
+        until = time.monotonic() + GIVE_WAY_S
+        while self.nr_conns > min(each for each in _connections if each != ABSENT):
+            time.sleep(LOOK_EVERY_S)
+            if time.monotonic() > until or not select.select([listener], [], [], 0)[0]:
+                break
         super().accept(listener)  # finds nothing there where another was faster
 
     def _keepalive_after(self, conn: Any, keepalive: Any) -> bool:
@@ -57,3 +73,8 @@ def asks_again(sock: Any) -> bool:
 
 def already_closed(graceful: bool = False) -> None:
     pass
+
+
+def forget_connections(worker: Any) -> None:
+    """Of a process that has ended."""
+    _connections[worker.age % SLOTS] = ABSENT

@@ -5,6 +5,7 @@ looked at that may be ahead: they are older than the class's bound.
 """
 
 import functools
+import math
 import time
 from typing import Any
 
@@ -19,11 +20,12 @@ from sqlalchemy import (
     bindparam,
     func,
     literal_column,
+    or_,
     select,
     tuple_,
 )
 
-from storage.claims import moment, rank_at, tenants_of, waiting
+from storage.claims import moment, tenants_of, waiting
 from storage.records import MOST_AHEAD, Job, Priority
 from storage.tables import JOBS
 
@@ -31,36 +33,39 @@ _ROW = JOBS.alias("ahead")
 
 
 def position(connection: Connection, now: ColumnElement[float], job: Job, ageing_s: float) -> int:
-    """At most MOST_AHEAD, which stands for so many or more. What the job itself counts as is reckoned by this
-    machine's clock: it only says when it rises by a class."""
-    at = time.time()
-    rank = max(0, job.priority.rank - int(max(0.0, at - job.created_at) / ageing_s))
+    """At most MOST_AHEAD, which stands for so many or more. When rows rise by a class is reckoned by this
+    machine's clock, which classes of 10 minutes do not mind."""
     values = {
-        "in_queue": job.queue, "its_rank": rank, "its_age": job.created_at,
-        "this_job": job.id, "most": MOST_AHEAD, **_bounds(job.created_at, at, rank, ageing_s),
+        "in_queue": job.queue, "its_age": job.created_at, "this_job": job.id, "most": MOST_AHEAD,
+        **_bounds(job, time.time(), ageing_s),
     }  # fmt: skip
-    return min(MOST_AHEAD, int(connection.execute(_counting(now, ageing_s), values).scalar_one()))
+    return min(MOST_AHEAD, int(connection.execute(_counting(now), values).scalar_one()))
 
 
-def _bounds(created_at: float, now: float, rank: int, ageing_s: float) -> dict[str, float]:
-    """By class: what is ahead of a row that counts as `rank` is no younger than this."""
-    bounds = {}
+def _bounds(job: Job, now: float, ageing_s: float) -> dict[str, float]:
+    """By class: rows of it that count as higher than the job are no younger than `higher`, and those that
+    count as at least as high, and are as old, no younger than `bound`."""
+    rank = max(0, job.priority.rank - int(max(0.0, now - job.created_at) / ageing_s))
+    bounds: dict[str, float] = {}
     for priority in range(len(Priority)):
-        as_high = min(created_at, now - ageing_s * (priority - rank))
-        higher = now - ageing_s * (priority - rank + 1) if rank else as_high
-        bounds[f"bound_{priority}"] = now if priority < rank else max(as_high, higher)
+        higher = now - ageing_s * (priority - rank + 1) if rank else -math.inf
+        if priority < rank:
+            higher = math.inf
+        as_high = min(job.created_at, now - ageing_s * (priority - rank))
+        bounds |= {f"higher_{priority}": higher, f"bound_{priority}": max(as_high, higher)}
     return bounds
 
 
 @functools.lru_cache
-def _counting(clock: ColumnElement[float], ageing_s: float) -> Select[Any]:
-    """Parameters: in_queue, its_rank, its_age, this_job, most, and a bound for each class."""
+def _counting(clock: ColumnElement[float]) -> Select[Any]:
+    """Parameters: in_queue, its_age, this_job, most, and two bounds for each class.
+
+    It is kept short: what is longer than 4,096 characters psycopg reads anew each time.
+    """
     queue: ColumnElement[str] = bindparam("in_queue", type_=String)
     now = moment(clock)
     tenants, row = tenants_of(queue), _ROW.c
-    place = tuple_(
-        bindparam("its_rank", type_=Integer), bindparam("its_age", type_=Double()), bindparam("this_job")
-    )
+    place = tuple_(bindparam("its_age", type_=Double()), bindparam("this_job", type_=String))
 
     def ahead(priority: int) -> ColumnElement[int]:
         """Of one class of one tenant."""
@@ -69,7 +74,10 @@ def _counting(clock: ColumnElement[float], ageing_s: float) -> Select[Any]:
             row.tenant_id == tenants.c.tenant_id,
             row.priority == literal_column(str(priority), SmallInteger),
             row.created_at <= bindparam(f"bound_{priority}", type_=Double()),
-            tuple_(rank_at(now, ageing_s, row), row.created_at, row.id) < place,
+            or_(
+                row.created_at <= bindparam(f"higher_{priority}", type_=Double()),
+                tuple_(row.created_at, row.id) < place,
+            ),
         )
         some = rows.limit(bindparam("most", type_=Integer)).correlate(tenants).subquery()
         return select(func.count()).select_from(some).scalar_subquery()
