@@ -111,13 +111,14 @@ def apply(
     plan: Plan,
     *,
     before: View | None = None,
+    applied: View | None = None,
     found: Optimised | None = None,
     resume: State | None = None,
 ) -> Steps[Applied]:
     """Apply the vectors' sum delta_w [L, D] (None: every strength is 0) to one code w_plus [1, L, D].
 
     q_edit  part ids that the vectors are about; empty: those that they change here
-    before  how w_plus looks, where that is known already
+    before  how w_plus looks, and applied how w_plus + delta_w does, where that is known already
     found   what an earlier attempt came to; nothing is optimised again
 
     Yields Progress after each step of optimisation, or once, as soon as the picture is drawn; early when sent
@@ -125,8 +126,7 @@ def apply(
     Raises ShapeError, NonFiniteError.
     """
     told = found is not None or resume is not None
-    applied = None
-    if plan.mode == "vector" and delta_w is not None:
+    if plan.mode == "vector" and delta_w is not None and applied is None:
         drawn = draw(bundle, w_plus + delta_w.to(w_plus))
         if not told:
             yield Progress(1, 1, state=_done, preview=lambda: drawn.pictures)

@@ -1,8 +1,6 @@
 """How long jobs of a kind take here, and so how many of them one claim takes."""
 
-AT_ONCE_S = (
-    0.05  # nobody waits longer than this for the end of a job that was done before others of its claim
-)
+AT_ONCE_S = 0.1  # nobody waits longer than this for the end of a job that was done before others of its claim
 MOST = 16
 
 

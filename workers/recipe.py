@@ -1,6 +1,6 @@
 """What binds a kind of job to its work."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -17,12 +17,15 @@ R = TypeVar("R")
 class Recipe(Generic[L, R]):
     """load reads the inputs; operate yields after every step and returns the result; save keeps it.
 
-    `operate` gets what an earlier attempt's checkpoint held, or None. Sent True, it ends early.
+    `operate` gets what an earlier attempt's checkpoint held, or None. Sent True, it ends early. `together`
+    sees what several jobs that were claimed at once have loaded, before each of them operates, and may do
+    for all of them what they share; where it fails, or there is none, each does it for itself.
     """
 
     load: Callable[[Attempt], L]
     operate: "Callable[[L, State | None], Steps[R]]"
     save: Callable[[Attempt, L, R], Saved]
+    together: Callable[[Sequence[L]], None] | None = None
 
 
 AnyRecipe = Recipe[Any, Any]

@@ -82,6 +82,8 @@ def _phases(runs: "Sequence[Run]", bench: Bench, since: float) -> None:
         for each in going:
             each.lease.enter(phase)
         _tell(going, bench, {"type": "phase", "phase": phase.value})
+        if phase is Phase.OPERATING and len(going) > 1:
+            _share(going, bench)
         going = [each for each in going if each.does(work)]
     if len(going) == len(runs) > 1:
         _succeed_together(runs, bench, since)
@@ -89,6 +91,17 @@ def _phases(runs: "Sequence[Run]", bench: Bench, since: float) -> None:
         if each.job is None:
             each.does(Run.succeed)
     bench.pace.took(runs[0].attempt.job.kind, (time.monotonic() - since) / len(runs))
+
+
+def _share(runs: "Sequence[Run]", bench: Bench) -> None:
+    """What the operations of all of them have in common, at once."""
+    together = bench.recipe_for(runs[0].attempt.job.kind).together
+    if together is None:
+        return
+    try:
+        together([each.loaded for each in runs])
+    except Exception as error:  # noqa: BLE001  of one of them perhaps: each finds out for itself
+        log.warning("%d jobs could not operate together: %s", len(runs), error)
 
 
 def _succeed_together(runs: "Sequence[Run]", bench: Bench, since: float) -> None:
@@ -114,7 +127,8 @@ def _tell(runs: "Sequence[Run]", bench: Bench, message: dict[str, Any]) -> None:
 class Run:
     """One claimed job on its way through the phases, in a context of its own: its lines, its spans.
 
-    job  its row as this attempt left it; None before that, and where another one owns it
+    job     its row as this attempt left it; None before that, and where another one owns it
+    loaded  what its recipe loaded
     """
 
     def __init__(self, claim: Claim, bench: Bench, since: float) -> None:
@@ -125,7 +139,7 @@ class Run:
         self._bench = bench
         self._began = time.monotonic()
         self._checkpoints = Checkpoints(self.attempt, every_s=bench.checkpoint_s)
-        self._loaded: Any = None
+        self.loaded: Any = None
         self._resume: Any = None
         self._operated: Any = None
         self._stopped_early = False
@@ -168,18 +182,18 @@ class Run:
     def load(self) -> None:
         with span("load"):
             recipe = self._bench.recipe_for(self.attempt.job.kind)
-            self._loaded, self._resume = recipe.load(self._attempt()), self._checkpoints.restore()
+            self.loaded, self._resume = recipe.load(self._attempt()), self._checkpoints.restore()
 
     def operate(self) -> None:
         recipe = self._bench.recipe_for(self.attempt.job.kind)
-        with span("operate"), closing(recipe.operate(self._loaded, self._resume)) as steps:
+        with span("operate"), closing(recipe.operate(self.loaded, self._resume)) as steps:
             followed = follow(steps, self._attempt(), self.lease, self._checkpoints)
         self._operated, self._stopped_early = followed
 
     def save(self) -> None:
         recipe = self._bench.recipe_for(self.attempt.job.kind)
         with span("save"), Writer(self.attempt.stores.objects) as writer:
-            self._saved = recipe.save(replace(self._attempt(), writer=writer), self._loaded, self._operated)
+            self._saved = recipe.save(replace(self._attempt(), writer=writer), self.loaded, self._operated)
         self.lease.check()
 
     def _attempt(self) -> Attempt:

@@ -1,6 +1,6 @@
 """apply: vectors of the library applied to pictures, inversions and samples, once or in a sweep."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from storage.photographs import check_pasted, pasted
 from storage.vector_specs import REFINE_STEPS, ApplyPoint, ApplySpec, VectorUse
 from workers.attempt import Attempt, Saved
 from workers.recipe import Recipe
+from workers.recipes.apply_together import BEFORE, Place, draw_together
 from workers.recipes.course import Course
 from workers.recipes.inputs import find_model
 from workers.recipes.inversions import TUNED, Inverted, Search, kept_inversion
@@ -51,7 +52,8 @@ class Chosen:
 
 @dataclass(frozen=True)
 class ApplyTask:
-    """q_edit: part ids that the vectors are about, together; none where one of them does not say."""
+    """q_edit: part ids that the vectors are about, together; none where one of them does not say.
+    views: what was drawn already, together with others'."""
 
     spec: ApplySpec
     model: Model
@@ -60,6 +62,13 @@ class ApplyTask:
     chosen: tuple[Chosen, ...]
     q_edit: tuple[int, ...]
     plan: Plan
+    views: dict[Place, View] = field(default_factory=dict)
+
+    def change(self, column: int, w_plus: torch.Tensor) -> torch.Tensor | None:
+        """The vectors' sum [L, D] at one factor of the sweep, for codes like w_plus; None where it is 0."""
+        factor = self.spec.sweep[column]
+        uses = [Use(each.delta_w, factor * each.strength, each.vector.id) for each in self.chosen]
+        return combine(uses, w_plus)
 
 
 @dataclass(frozen=True)
@@ -75,8 +84,8 @@ class Strip:
 def _load(attempt: Attempt) -> ApplyTask:
     spec, model = attempt.spec, find_model(attempt)
     assert isinstance(spec, ApplySpec)
-    for field, point in zip(spec.fields, spec.points, strict=True):
-        check_pasted(point, attempt.job.tenant_id, attempt.stores, f"{field}photo")
+    for name, point in zip(spec.fields, spec.points, strict=True):
+        check_pasted(point, attempt.job.tenant_id, attempt.stores, f"{name}photo")
     bundle = attempt.models.bundle(model)
     chosen = tuple(read_vector(attempt, use, model, index) for index, use in enumerate(spec.vectors))
     named = [each.vector.q_edit for each in chosen]
@@ -120,7 +129,7 @@ def _operate(task: ApplyTask, resume: State | None) -> Steps[list[Strip]]:
     strips = []
     for row, point in enumerate(spec.points):
         code = codes[point]
-        before, applied = view_of(task.model, bundle, code), []
+        before, applied = task.views.get((row, BEFORE)) or view_of(task.model, bundle, code), []
         for column in range(len(spec.sweep)):
             applied.append((yield from _apply(task, course, code, before, row, column)))
         strips.append(Strip(point, code, before, applied))
@@ -132,8 +141,7 @@ def _apply(
 ) -> Steps[Applied]:
     """One point at one factor of the sweep."""
     name, steps_name = f"apply_{row}_{column}", f"steps_{row}_{column}"
-    factor, most, w_plus = task.spec.sweep[column], task.plan.most_steps, code.w_plus
-    uses = [Use(each.delta_w, factor * each.strength, each.vector.id) for each in task.chosen]
+    most, w_plus = task.plan.most_steps, code.w_plus
     known, steps = course.known(name), course.known(steps_name)
     found = None
     if known is not None and steps is not None:
@@ -141,10 +149,11 @@ def _apply(
     run = apply(
         code.bundle(task.bundle),
         w_plus,
-        combine(uses, w_plus),
+        task.change(column, w_plus),
         task.q_edit,
         task.plan,
         before=before,
+        applied=task.views.get((row, column)),
         found=found,
         resume=course.resumed(name),
     )
@@ -252,4 +261,4 @@ def _told(task: ApplyTask, strip: Strip, pasted: Pasted) -> dict[str, Any]:
     return {**point, **inversion, **pasted.of_input, "sweep": sweep}
 
 
-RECIPE = Recipe(_load, _operate, _save)
+RECIPE = Recipe(_load, _operate, _save, draw_together)
