@@ -22,7 +22,7 @@ from pathlib import Path
 import servers
 
 from api.app import create_app
-from benchmarks.asking import asked
+from benchmarks.asking import asked, most
 from benchmarks.measuring import Figure, of_runs, percentile
 from storage.library_records import Model, Part
 from storage.migrate import migrate
@@ -117,12 +117,13 @@ def submits(stores: Stores, settings: Settings, seconds: float) -> list[Figure]:
     rung = Doorbell(settings.redis_url).waiting(GPU_QUEUE)
     body = json.dumps({"kind": "sample", "model": "cars"}).encode()
     with api() as address:
-        asked(address, "POST", "/v1/jobs", seconds=1, body=body, per_s=20, status=202)  # warm
+        _, warm = asked(address, "POST", "/v1/jobs", seconds=1, body=body, per_s=20, status=202)
         rate, times = asked(
             address, "POST", "/v1/jobs", seconds=seconds, body=body, per_s=100, clients=16, status=202
         )
-    lost = before + 20 + len(times) - stores.jobs.eligible(GPU_QUEUE)
-    unrung = (rung or 0) + 20 + len(times) - (Doorbell(settings.redis_url).waiting(GPU_QUEUE) or 0)
+    sent = len(warm) + len(times)
+    lost = before + sent - stores.jobs.eligible(GPU_QUEUE)
+    unrung = (rung or 0) + sent - (Doorbell(settings.redis_url).waiting(GPU_QUEUE) or 0)
     return [
         Figure("submits at 100 a second: rate reached", rate, "per second"),
         Figure("submits at 100 a second: p50", percentile(times, 0.5) * 1000, "ms"),
@@ -130,6 +131,23 @@ def submits(stores: Stores, settings: Settings, seconds: float) -> list[Figure]:
         Figure(f"submits lost, of {len(times)}", lost, "jobs"),
         Figure(f"submits whose ring was lost, of {len(times)}", unrung, "rings"),
     ]
+
+
+def reads(stores: Stores, seconds: float) -> list[Figure]:
+    """Of the state of a job that has ended, and of one that waits, whose place in the queue is counted."""
+    ended, waiting = (stores.jobs.add(LOCAL_TENANT, "sample", SPEC).id for _ in range(2))
+    stores.jobs.request_cancel(LOCAL_TENANT, ended)
+    found = []
+    with api() as address:
+        for job, state in ((ended, "has ended"), (waiting, "waits")):
+            path = f"/v1/jobs/{job}"
+            asked(address, "GET", path, seconds=2)  # warm
+            rate, by = most(address, path, seconds=seconds)
+            _, times = asked(address, "GET", path, seconds=seconds, per_s=200)
+            name = f"status reads, a job that {state}"
+            found.append(Figure(f"{name}, {by}", rate, "per second"))
+            found.append(Figure(f"{name}, at 200 a second: p95", percentile(times, 0.95) * 1000, "ms"))
+    return found
 
 
 def median_ms(call: Callable[[], object], times: int) -> float:
@@ -171,6 +189,8 @@ def measured(*, short: bool, count: int | None = None) -> Iterator[Figure]:
     count = count or (200 if short else 10_000)
     with place() as (stores, settings):
         yield from submits(stores, settings, 5 if short else 60)
+    with place() as (stores, settings):
+        yield from reads(stores, 2 if short else 6)
     with place() as (stores, settings):
         yield from no_ops(stores, settings, count)
         yield from long_queue(stores, settings, count)

@@ -1,4 +1,4 @@
-"""What a caller waits for, through the whole embedded service: an edit, `apply`, reads of a job's state.
+"""What a caller waits for, through the whole embedded service: an edit and `apply`.
 
     PYTHONPATH=.:tests python -m benchmarks --only service [--short]
 
@@ -22,7 +22,6 @@ from PIL import Image
 from servers import free_port
 
 import gpu_ops
-from benchmarks.asking import asked
 from benchmarks.measuring import Figure, of_runs, percentile
 from editq.client import Client
 from editq.folder import DataFolder
@@ -146,20 +145,7 @@ def operation(bundle: Bundle, seed: int) -> bytes:
             return encode_png(end.value.picture)
 
 
-def reads(client: Client, seconds: float) -> list[Figure]:
-    """Reads of an ended job's state: as many as four clients can make, and at 200 a second."""
-    path = f"/v1/jobs/{done(client, kind='sample', model='cars', count=1)['id']}"
-    rate, _ = asked(client.address, "GET", path, seconds=seconds)
-    at_200, times = asked(client.address, "GET", path, seconds=seconds, per_s=200)
-    return [
-        Figure("status reads, four clients", rate, "per second"),
-        Figure("status reads at 200 a second: rate reached", at_200, "per second"),
-        Figure("status reads at 200 a second: p95", percentile(times, 0.95) * 1000, "ms"),
-    ]
-
-
 def measured(*, short: bool) -> Iterator[Figure]:
     with service() as client:
         yield edits(client, 1 if short else 5)
-        yield from reads(client, 2 if short else 15)
         yield from applies(client, 10 if short else 500)
