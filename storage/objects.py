@@ -249,17 +249,23 @@ class FileObjects:
     def _folder(self, names: Iterable[str], *, create: bool = False) -> Iterator[int]:
         """A descriptor of root/names[0]/names[1]/... Folders that had to be made are on the disk when it is
         left: flushed last, when what lies in them has taken most of that along."""
-        if create:
+        if create and not self._root.is_dir():
             self._root.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as opened:
             folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             opened.callback(os.close, folder)
             grown = []
             for name in names:
-                if create and _made(name, folder):
-                    grown.append(folder)
-                folder = os.open(name, _FOLDER, dir_fd=folder)
-                opened.callback(os.close, folder)
+                try:
+                    below = os.open(name, _FOLDER, dir_fd=folder)
+                except FileNotFoundError:
+                    if not create:
+                        raise
+                    if _made(name, folder):
+                        grown.append(folder)
+                    below = os.open(name, _FOLDER, dir_fd=folder)
+                opened.callback(os.close, below)
+                folder = below
             yield folder
             for parent in reversed(grown):
                 os.fsync(parent)

@@ -17,6 +17,7 @@ from storage.errors import EditqError, PictureTooLarge, UnreadablePicture
 
 MAX_PIXELS = 40_000_000
 MAX_SIDE_PX = 65_535
+PNG_LEVEL = 4  # of zlib: half the work of its usual 6, for files that are 2 to 7 % larger
 EXPECTED = "a JPEG, PNG, WebP, BMP or TIFF picture"
 _MEDIA_TYPES = {
     "JPEG": "image/jpeg",
@@ -79,7 +80,7 @@ def save_png(image: Image.Image, text: Mapping[str, str] | None = None) -> bytes
     for name, value in (text or {}).items():
         chunks.add_itxt(name, value)
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", pnginfo=chunks)
+    image.save(buffer, "PNG", pnginfo=chunks, compress_level=PNG_LEVEL)
     return buffer.getvalue()
 
 

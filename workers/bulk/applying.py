@@ -6,6 +6,8 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
+import torch
+
 from gpu_ops.apply import Applied, Plan
 from gpu_ops.many.applying import Applying, ApplyTask, Drawing
 from gpu_ops.picture import Picture
@@ -93,16 +95,22 @@ class ApplyMany:
     def _tasks(
         self, codes: Iterable[tuple[Piece, Code]], begun: dict[int, Columns]
     ) -> Iterator[tuple[tuple[int, int], ApplyTask]]:
+        last: dict[str, float] | None = None
+        deltas: list[torch.Tensor | None] = []
         for piece, code in codes:
             begun[piece.index] = Columns(piece, code)
             strengths = self._strengths(piece.item)
-            for column, factor in enumerate(self.spec.sweep):
-                uses = [
-                    Use(each.delta_w, factor * strengths[each.vector.id], each.vector.id)
-                    for each in self.chosen
-                ]
-                task = ApplyTask(code.w_plus, combine(uses, code.w_plus), self.q_edit)
-                yield (piece.index, column), task
+            if strengths != last:  # they are all the same where items have none of their own
+                last, deltas = strengths, self._deltas(strengths, code.w_plus)
+            for column, delta_w in enumerate(deltas):
+                yield (piece.index, column), ApplyTask(code.w_plus, delta_w, self.q_edit)
+
+    def _deltas(self, strengths: Mapping[str, float], like: torch.Tensor) -> list[torch.Tensor | None]:
+        """What the vectors add, for each factor of the sweep."""
+        return [
+            combine((Use(v.delta_w, factor * strengths[v.vector.id], v.vector.id) for v in self.chosen), like)
+            for factor in self.spec.sweep
+        ]
 
     def _strengths(self, item: Mapping[str, Any]) -> dict[str, float]:
         given = item.get("strengths", {})

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -33,14 +34,15 @@ def ahead(
 ) -> Iterator[R]:
     """read(item) of each, in their order, begun for up to `most` of them before they are asked for.
 
+    Half of those are begun at once: to wake a thread for each item would cost more than to read some.
     Raises what read raises, for the first item that it raises it for.
     """
     begun: deque[Future[R]] = deque()
     source = iter(items)
     try:
         while True:
-            while len(begun) < most and (item := next(source, None)) is not None:
-                begun.append(pool.submit(read, item))
+            if len(begun) <= most // 2:
+                begun.extend(pool.submit(read, item) for item in islice(source, most - len(begun)))
             if not begun:
                 return
             yield watch.wait(begun.popleft())
