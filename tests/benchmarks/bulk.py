@@ -47,6 +47,7 @@ from storage.pictures import encode_png
 from storage.records import LOCAL_TENANT, new_id
 from storage.settings import Settings
 from storage.stores import Stores, open_stores
+from workers.bulk import applying, codes
 from workers.bulk.operation import WIDTHS
 from workers.release import release
 
@@ -102,7 +103,8 @@ def wheels(stores: Stores) -> Any:
 def at_work(items: int) -> Iterator[tuple[Stores, Any, Any, dict[str, Any]]]:
     """Stores, a worker's bench, the model and so many inputs, of a ratio: pictures a second through a batch,
     over the same operation on inputs decoded in memory, lap by lap; and the processor time of the second over
-    the first's, which tells less of what else the machine does."""
+    the first's, which tells less of what else the machine does. How many items share a tensor step is found
+    once in a process, and before the first lap."""
     with place() as (stores, settings):
         model = stores.library.get_model(LOCAL_TENANT, "cars")
         yield stores, bench_of(stores, settings), model, write_inputs(settings, items)
@@ -112,13 +114,12 @@ def invert(items: int = 16, rounds: int = 3) -> None:
     pictures, _ = render_many(range(HELD_OUT, HELD_OUT + items), processes=1)
     with at_work(items) as (stores, bench, model, inputs):
         work = Inverting(bench.models.bundle(model), INVERSION_STEPS)
-        laps = Laps()
+        width, laps = WIDTHS.for_work(("invert", model.digest), work, pictures[0], codes.MOST), Laps()
         for _ in range(rounds):
             submit(stores, {"kind": "invert", "steps": INVERSION_STEPS, "reuse": False}, inputs)
             work_off(bench, "cpu")  # its inputs are read
             with laps.lap("bulk", items):
                 assert _done(bench) == items
-            width = WIDTHS.measured["invert", model.digest]
             with laps.lap("bare", items):
                 _bare(work, list(pictures), width)
         laps.tell("invert", width)
@@ -132,7 +133,9 @@ def apply(items: int = 96, rounds: int = 3) -> None:
         vector, bundle = wheels(stores), bench.models.bundle(model)
         delta_w = _delta_w(stores, vector)
         code = bundle.generator.mapping.w_avg.expand(1, bundle.generator.num_ws, -1)
-        laps = Laps()
+        task = ApplyTask(code, combine([Use(delta_w, 1.0, vector.id)], code))
+        name, work = ("apply", "Drawing", model.digest), Drawing(bundle)
+        width, laps = WIDTHS.for_work(name, work, task, applying.MOST), Laps()
         for lap in range(rounds):
             strength = 1 + 1e-3 * lap  # another digest: no result is taken over
             use = {"vector": vector.id, "strength": strength}
@@ -140,10 +143,8 @@ def apply(items: int = 96, rounds: int = 3) -> None:
             work_off(bench, "cpu")  # its inputs are read
             with laps.lap("bulk", items):
                 assert _done(bench) == items
-            width = WIDTHS.measured["apply", "Drawing", model.digest]
-            task = ApplyTask(code, combine([Use(delta_w, strength, vector.id)], code))
             with laps.lap("bare", items):
-                _bare(Drawing(bundle), [task] * items, width)
+                _bare(work, [task] * items, width)
         laps.tell("apply", width)
 
 

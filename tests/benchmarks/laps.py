@@ -40,11 +40,13 @@ class Laps:
             [bulk / bare for bulk, bare in zip(*rates.values(), strict=True)]
             for rates in (self.rates, self._alone)
         )
+        bulk_s, bare_s = (sum(1 / rate for rate in self.rates[way]) for way in ("bulk", "bare"))
         computing = [bare / bulk for bulk, bare in zip(*self.computing_s.values(), strict=True)]
         tell(
             kind=kind,
             width=width,
             ratio=round(statistics.median(ratios), 3),
+            ratio_of_all_laps=round(bare_s / bulk_s, 3),
             ratio_with_a_core_at_all_times=round(statistics.median(alone), 3),
             ratio_of_computing=round(statistics.median(computing), 3),
             ratios=[round(each, 3) for each in ratios],
