@@ -70,7 +70,7 @@ audit: install ## offline: bandit, secrets in the clone, pins and what is instal
 	$(BIN)/python docs/licences.py --check
 
 docs: install ## the documentation as a site, in build/site; a link that leads nowhere is an error
-	$(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 format: install ## let ruff put the code into shape
 	$(BIN)/ruff check --fix-only .
