@@ -68,20 +68,17 @@ def against_published(
         yield of_runs(f"edit step {size} px, {kind}, processor", mine.cpu, "s", their.cpu)
 
 
-def memory(size: int, low: torch.dtype | None = None) -> Figure:
-    peaks = {
-        way: figures_of_child("edit_step", "--peak", way, "--size", str(size), *(["--low"] if low else []))[
-            "bytes"
-        ]
-        for way in ("ours", "published")
-    }
-    kind = named(low)
-    return of_runs(
-        f"memory of an edit step {size} px, {kind}",
-        [peaks["ours"] / 2**30],
-        "GiB",
-        [peaks["published"] / 2**30],
-    )
+def memory(size: int, lows: tuple[torch.dtype | None, ...] = (None,)) -> Iterator[Figure]:
+    """Of processes of their own; the published form, which takes long, is looked at once."""
+
+    def peak_gib(way: str, low: torch.dtype | None = None) -> float:
+        asked = ("--peak", way, "--size", str(size), *(["--low"] if low else []))
+        return float(figures_of_child("edit_step", *asked)["bytes"]) / 2**30
+
+    theirs = peak_gib("published")
+    for low in lows:
+        name = f"memory of an edit step {size} px, {named(low)}"
+        yield of_runs(name, [peak_gib("ours", low)], "GiB", [theirs])
 
 
 def named(low: torch.dtype | None) -> str:
@@ -124,9 +121,9 @@ def measured(*, short: bool) -> Iterator[Figure]:
     size, rounds = (SHORT_PX, 2) if short else (256, 3)
     sizes = (32, SHORT_PX, 128) if short else (64, 128, 256)
     yield from growth(sizes, (2, 4), (0.02, 0.3, 0.9), rounds)
-    yield from against_published(size, rounds, (None, torch.bfloat16))
-    yield memory(size)
-    yield memory(size, torch.bfloat16)
+    lows = (None, torch.bfloat16)
+    yield from against_published(size, rounds, lows)
+    yield from memory(size, lows)
 
 
 def main() -> None:
