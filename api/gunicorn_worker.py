@@ -59,7 +59,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn says no types
 
     def accept(self, listener: Any) -> None:
         until = time.monotonic() + GIVE_WAY_S
-        while self.nr_conns > min(each for each in _connections if each != ABSENT):
+        while self.nr_conns > min((each for each in _connections if each != ABSENT), default=0):
             time.sleep(LOOK_EVERY_S)
             if time.monotonic() > until or not select.select([listener], [], [], 0)[0]:
                 break
