@@ -15,6 +15,8 @@ from workers.bench import recipe_for
 from workers.pace import AT_ONCE_S, Pace
 from workers.recipes import apply_together, views
 
+pytestmark = pytest.mark.thorough
+
 SEEDS = (3, 4, 5)
 
 
