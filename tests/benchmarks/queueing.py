@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import servers
+from celery import Celery
 
 from api.app import create_app
 from benchmarks.asking import asked, most
@@ -58,9 +59,9 @@ def place() -> Iterator[tuple[Stores, Settings]]:
 
 def throughput(task: str, count: int, settings: Settings) -> float:
     """Tasks a second through one worker of one process."""
-    doorbell = Doorbell(settings.redis_url)
-    for _ in range(count):
-        doorbell._celery.send_task(task, queue=GPU_QUEUE, retry=False)
+    with Celery("bench", broker=settings.redis_url, set_as_current=False) as sender:
+        for _ in range(count):
+            sender.send_task(task, queue=GPU_QUEUE, retry=False)
     out = Path(settings.data_dir) / f"took-{time.time_ns()}"
     env = {**os.environ, "EDITQ_BENCH_COUNT": str(count), "EDITQ_BENCH_OUT": str(out), "OMP_NUM_THREADS": "1"}
     command = (sys.executable, "-m", "celery", "-A", "benchmarks.noop_worker", "worker", "-Q", GPU_QUEUE)

@@ -1,20 +1,24 @@
 """The doorbell and housekeeping on a real broker that freezes, dies and comes back."""
 
+import base64
+import json
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 import servers
+from celery import Celery
 
 from storage.memory import memory_stores
 from storage.settings import Settings
 from workers.housekeeping import Housekeeper
-from workers.queue import TIMEOUT_S, Doorbell
+from workers.queue import TASK, TIMEOUT_S, Doorbell
 
 Broker = tuple[str, subprocess.Popen[bytes]]
 
@@ -64,6 +68,31 @@ def test_a_closed_connection_loses_no_ring(broker: Broker) -> None:
         client.client_kill_filter(_type="normal", skipme=True)
     bell.ring("gpu", "two")
     assert bell.waiting("gpu") == 2
+
+
+def test_a_ring_is_the_message_that_celery_itself_would_send(broker: Broker) -> None:
+    """But for what is drawn anew for each message, and where an answer would go, which nobody sends."""
+    url, _ = broker
+    Doorbell(url).ring("gpu", "job")
+    options = {"result_backend": None, "task_ignore_result": True, "task_serializer": "json"}
+    with Celery("sender", broker=url, set_as_current=False) as sender:
+        sender.conf.update(options)
+        sender.send_task(TASK, args=("gpu", "job"), queue="gpu", retry=False)
+    with redis.Redis.from_url(url) as client:
+        theirs, ours = (read_message(raw) for raw in client.lrange("gpu", 0, -1))
+    assert theirs["properties"].pop("reply_to")
+    for found in (theirs, ours):
+        headers, properties = found["headers"], found["properties"]
+        assert headers["id"] == headers.pop("root_id") == properties.pop("correlation_id")
+        drawn = {headers.pop("id"), properties.pop("delivery_tag")}
+        assert len(drawn) == 2
+        assert "@" in headers.pop("origin")
+    assert ours == theirs
+
+
+def read_message(raw: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(raw)
+    return found | {"body": json.loads(base64.b64decode(found["body"]))}
 
 
 def test_threads_may_ring_together(broker: Broker) -> None:
