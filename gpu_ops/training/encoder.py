@@ -178,7 +178,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=EncoderTraining.steps)
     parser.add_argument("--batch", type=int, default=EncoderTraining.batch)
+    parser.add_argument("--lr", type=float, default=EncoderTraining.lr)
     parser.add_argument("--seed", type=int, default=EncoderTraining.seed)
+    parser.add_argument(
+        "--further", action="store_true", help="begin as the model's own encoder, with a new --seed"
+    )
     parser.add_argument("--threads", type=int, default=0, help="0: all cores")
     add_device(parser)
     options = parser.parse_args()
@@ -186,9 +190,13 @@ def main() -> None:
         torch.set_num_threads(options.threads)
     bundle = load_bundle(options.model, options.device)
     encoder = encoder_for(bundle, seed=options.seed)
+    if options.further:
+        assert bundle.encoder is not None, "the model has an encoder to go on from"
+        encoder.load_state_dict(bundle.encoder.state_dict())
     pictures = np.load(options.data / "pictures.npy", mmap_mode="r")
     held = np.load(options.held_out / "pictures.npy")[:200]
-    training = EncoderTraining(steps=options.steps, batch=options.batch, seed=options.seed)
+    warm_up = 0 if options.further else EncoderTraining.warm_up
+    training = EncoderTraining(options.steps, options.batch, warm_up, options.lr, options.seed)
     checkpoint = options.out.with_suffix(".checkpoint")
     resume = load_file(checkpoint) if checkpoint.exists() else None
     ended: list[int] = []
