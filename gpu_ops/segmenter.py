@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from gpu_ops.stylegan2.precision import low_precision_dtype
+
 PIECE = 512  # pixels
 KEPT = 1 << 16  # pixels of pictures for which it is kept where they lie in each map: about 20 MB
 BATCH_NORM_EPS = 1e-5
@@ -160,8 +162,11 @@ class Segmenter(nn.Module):
         size = self.config.resolution
         hidden = read_all(layer.table, where or bag_at(layer.sizes, layer.items, pixels, size))  # [P, E * H1]
         if layer.maps:
-            each = [resize_at(rows, pixels, size) for rows in layer.maps]
-            hidden = hidden + torch.cat(each, dim=1) @ layer.weights
+            more = torch.cat([resize_at(rows, pixels, size) for rows in layer.maps], dim=1)
+            if low_precision_dtype(more) is None:
+                hidden.addmm_(more, layer.weights)  # nothing as large is allocated: a sixth of predict
+            else:
+                hidden += more @ layer.weights  # what autocast leaves alone when it is in place
         count = self.config.classifiers
         hidden = hidden.reshape(len(pixels), count, self.config.widths[0]).transpose(0, 1)  # [E, P, H1]
         return self._rest(hidden)
