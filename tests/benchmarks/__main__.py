@@ -4,13 +4,13 @@
 
 Each runs in a process of its own, so that none inherits another's memory, threads or environment. Writes
 OUT/results.json, a list of figures, and compares them with tests/benchmarks/results.json, committed last.
-What does not run here (no PostgreSQL, say) is told of and left out. --commit writes that file anew.
+What does not run here (no PostgreSQL, say) is told of and left out. --commit writes that file anew; with
+--only it replaces the figures that were found, and the others stay.
 """
 
 import argparse
 import importlib
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -44,9 +44,11 @@ def main() -> int:
     failed = [name for name in asked.only if not run(name, asked.out, found, short=asked.short)]
     results = asked.out / "results.json"
     results.write_text(json.dumps(found, indent=1) + "\n")
-    Console().print(table(found, json.loads(LAST.read_text()) if LAST.exists() else []))
+    last: list[dict[str, Any]] = json.loads(LAST.read_text()) if LAST.exists() else []
+    Console().print(table(found, last))
     if asked.commit:
-        shutil.copyfile(results, LAST)
+        others = [] if set(asked.only) == set(NAMES) else last
+        LAST.write_text(json.dumps(kept(others, found), indent=1) + "\n")
     return 1 if failed else 0
 
 
@@ -82,6 +84,12 @@ def _to_its_end(command: list[str], longest_s: float) -> None:
             raise
     if status:
         raise subprocess.CalledProcessError(status, command)
+
+
+def kept(others: list[dict[str, Any]], found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The figures found, after those of other names."""
+    names = {each["name"] for each in found}
+    return [each for each in others if each["name"] not in names] + found
 
 
 def table(found: list[dict[str, Any]], last: list[dict[str, Any]]) -> Table:

@@ -1,5 +1,6 @@
-"""Plots of what was measured, between two marks of the page of performance."""
+"""What was measured: kept beside what other runs found, and drawn between two marks of the page of performance."""
 
+from benchmarks.__main__ import kept
 from benchmarks.plots import MARKS, PAGE, plots, replaced
 
 STEP = "edit step {} px, N = {}, region {}%, per picture"
@@ -34,3 +35,8 @@ def test_the_page_has_a_place_for_them_and_keeps_the_rest() -> None:
     assert drawn.startswith(page[:before])
     assert drawn.endswith(page[after:])
     assert replaced(drawn, page[before + len(MARKS[0]) : after]) == page
+
+
+def test_figures_of_some_benchmarks_leave_those_of_the_others() -> None:
+    last = [{"name": "a", "value": 1.0}, {"name": "b", "value": 2.0}]
+    assert kept(last, [{"name": "b", "value": 3.0}]) == [last[0], {"name": "b", "value": 3.0}]
