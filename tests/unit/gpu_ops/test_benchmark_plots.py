@@ -1,4 +1,4 @@
-"""What was measured: kept beside what other runs found, and drawn between two marks of the page of performance."""
+"""What was measured: kept beside what others found, and drawn between two marks of the page."""
 
 from benchmarks.__main__ import kept
 from benchmarks.plots import MARKS, PAGE, plots, replaced
