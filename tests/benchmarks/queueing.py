@@ -194,6 +194,7 @@ def measured(*, short: bool, count: int | None = None) -> Iterator[Figure]:
         yield from reads(stores, 2 if short else 6)
     with place() as (stores, settings):
         yield from no_ops(stores, settings, count)
+    with place() as (stores, settings):  # nothing is left to vacuum there
         yield from long_queue(stores, settings, count)
 
 
