@@ -46,6 +46,8 @@ from storage.tables import DRAINS, JOBS, PAUSES, TURNS
 Clock = ColumnElement[float] | ScalarSelect[float]
 Named = str | ColumnElement[str]
 _TICK_S = 1e-6  # about the least that a double holds of today's time
+ONE = literal_column("1", Integer)
+"""A limit that is a parameter may be any number to PostgreSQL, which then plans anew at each call."""
 _ROW = JOBS.alias("row")  # inside the searches for heads
 
 
@@ -85,7 +87,7 @@ def unpaused(queue: Named) -> ColumnElement[bool]:
 def oldest(queue: Named, tenant_id: Any, priority: Any, now: Clock, row: Any = JOBS.c) -> Select[Any]:
     """(id, created_at) of the first row of one class of one tenant: ix_jobs_queued has them in this order."""
     mine = and_(waiting(queue, now, row), row.tenant_id == tenant_id, row.priority == priority)
-    return select(row.id, row.created_at).where(mine).order_by(row.created_at, row.id).limit(1)
+    return select(row.id, row.created_at).where(mine).order_by(row.created_at, row.id).limit(ONE)
 
 
 def heads(queue: Named, now: Clock, *, waited_s: float = 0.0) -> Subquery:
@@ -108,9 +110,7 @@ def tenants_of(queue: Named) -> Any:
     """The tenants that have rows in this queue, found by one step in the index for each of them: in its
     order, since for a minimum PostgreSQL reads all rows where its statistics are older than the queue."""
     here = and_(_ROW.c.queue == queue, _ROW.c.status == literal_column("'queued'"))
-    least = (
-        select(_ROW.c.tenant_id).where(here).order_by(_ROW.c.tenant_id).limit(literal_column("1", Integer))
-    )
+    least = select(_ROW.c.tenant_id).where(here).order_by(_ROW.c.tenant_id).limit(ONE)
     first = select(least.scalar_subquery().label("tenant_id"))
     tenants = first.cte("tenants", recursive=True)
     following = least.where(_ROW.c.tenant_id > tenants.c.tenant_id).correlate(tenants).scalar_subquery()

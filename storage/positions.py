@@ -36,7 +36,7 @@ def position(connection: Connection, now: ColumnElement[float], job: Job, ageing
     """At most MOST_AHEAD, which stands for so many or more. When rows rise by a class is reckoned by this
     machine's clock, which classes of 10 minutes do not mind."""
     values = {
-        "in_queue": job.queue, "its_age": job.created_at, "this_job": job.id, "most": MOST_AHEAD,
+        "in_queue": job.queue, "its_age": job.created_at, "this_job": job.id,
         **_bounds(job, time.time(), ageing_s),
     }  # fmt: skip
     return min(MOST_AHEAD, int(connection.execute(_counting(now), values).scalar_one()))
@@ -58,7 +58,7 @@ def _bounds(job: Job, now: float, ageing_s: float) -> dict[str, float]:
 
 @functools.lru_cache
 def _counting(clock: ColumnElement[float]) -> Select[Any]:
-    """Parameters: in_queue, its_age, this_job, most, and two bounds for each class.
+    """Parameters: in_queue, its_age, this_job, and two bounds for each class.
 
     It is kept short: what is longer than 4,096 characters psycopg reads anew each time.
     """
@@ -79,7 +79,7 @@ def _counting(clock: ColumnElement[float]) -> Select[Any]:
                 tuple_(row.created_at, row.id) < place,
             ),
         )
-        some = rows.limit(bindparam("most", type_=Integer)).correlate(tenants).subquery()
+        some = rows.limit(literal_column(str(MOST_AHEAD), Integer)).correlate(tenants).subquery()
         return select(func.count()).select_from(some).scalar_subquery()
 
     each = [ahead(priority) for priority in range(len(Priority))]
