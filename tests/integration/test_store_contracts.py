@@ -128,15 +128,15 @@ def test_failure_keeps_the_error(jobs: Jobs) -> None:
 
 def test_a_requeued_job_waits_and_counts(jobs: Jobs) -> None:
     claim = claimed(jobs)
-    job = jobs.requeue(claim, reason="retry", delay_s=0.2, count=Count.FAILURES, error=ERROR)
+    job = jobs.requeue(claim, reason="retry", delay_s=0.6, count=Count.FAILURES, error=ERROR)
     assert (job.status, job.failures, job.lost, job.attempt, job.worker) == (Status.QUEUED, 1, 0, 1, None)
     assert job.error is None
     assert jobs.events("local", job.id)[-1].data == {
-        "reason": "retry", "attempt": 1, "delay_s": 0.2, "failures": 1, "error": ERROR,
+        "reason": "retry", "attempt": 1, "delay_s": 0.6, "failures": 1, "error": ERROR,
     }  # fmt: skip
     assert jobs.eligible("gpu") == 0
     assert jobs.claim("gpu", "w", lease_s=60) is None
-    time.sleep(0.25)
+    time.sleep(0.65)
     again = jobs.claim("gpu", "w", lease_s=60)
     assert again is not None
     drained = jobs.requeue(again, reason="drain", count=Count.DRAINS)
