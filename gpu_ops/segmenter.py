@@ -164,7 +164,7 @@ class Segmenter(nn.Module):
         if layer.maps:
             more = torch.cat([resize_at(rows, pixels, size) for rows in layer.maps], dim=1)
             if low_precision_dtype(more) is None:
-                hidden.addmm_(more, layer.weights)  # nothing as large is allocated: a sixth of predict
+                hidden.addmm_(more, layer.weights)  # nothing as large is allocated: a tenth of predict
             else:
                 hidden += more @ layer.weights  # what autocast leaves alone when it is in place
         count = self.config.classifiers
