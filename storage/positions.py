@@ -79,7 +79,8 @@ def _counting(clock: ColumnElement[float]) -> Select[Any]:
                 tuple_(row.created_at, row.id) < place,
             ),
         )
-        some = rows.limit(literal_column(str(MOST_AHEAD), Integer)).correlate(tenants).subquery()
+        first = rows.order_by(row.created_at, row.id)  # or PostgreSQL reads the whole table for them
+        some = first.limit(literal_column(str(MOST_AHEAD), Integer)).correlate(tenants).subquery()
         return select(func.count()).select_from(some).scalar_subquery()
 
     each = [ahead(priority) for priority in range(len(Priority))]
