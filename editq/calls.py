@@ -1,12 +1,14 @@
 """What the parts of the client ask the service by; `Client` says how."""
 
+import math
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import httpx
 
 JSON = dict[str, Any]
+T = TypeVar("T")
 
 
 class Calls:
@@ -29,3 +31,7 @@ class Calls:
     @abstractmethod
     def _once(self, path: str, key: str | None, **arguments: Any) -> JSON:
         """The answer to a request that makes something: sent again, under one key, until it comes."""
+
+    @abstractmethod
+    def _patiently(self, call: Callable[[], T], at_most_s: float = math.inf) -> T:
+        """What the call returns, tried again for `retry_s` where the service is away."""

@@ -7,12 +7,13 @@
 
 Answers are the API's JSON as it is. A problem+json answer raises the error of its code (storage/errors.py),
 and a service that does not answer raises Unavailable. A submit or retry whose answer was lost is sent again
-under the same Idempotency-Key, so that it never makes two jobs; a read that was turned away (too many at
-once) is asked again.
+under the same Idempotency-Key, so that it never makes two jobs; who waits for a job waits on while the
+service is away; a read that was turned away (too many at once) is asked again.
 """
 
 import contextlib
 import ipaddress
+import math
 import os
 import random
 import time
@@ -20,10 +21,11 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self
 
 import httpx
 
+from editq.calls import JSON, T
 from editq.client_batches import BatchCalls
 from editq.client_folder import FolderCalls
 from editq.client_jobs import JobCalls
@@ -33,8 +35,6 @@ from editq.client_vectors import VectorCalls
 from editq.problems import check, plain_errors
 from storage.errors import EditqError, TooBusy, TooManyRequests, Unavailable
 
-JSON = dict[str, Any]
-T = TypeVar("T")
 _PAGE = 100  # items that a list gives at once, at most
 _PAUSE_S, _LONGEST_PAUSE_S = 0.25, 5.0  # between two tries of one request
 
@@ -52,8 +52,8 @@ class Client(JobCalls, VectorCalls, FolderCalls, BatchCalls, PictureCalls, KeyCa
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         """`key`: the API key, by default EDITQ_KEY of the environment; services on loopback may want none.
-        `retry_s`: for how long a submit or an upload is tried again where the service is away or too busy,
-        and a read where it is too busy."""
+        `retry_s`: for how long a submit, an upload or a wait is tried again where the service is away or too
+        busy, and a read where it is too busy."""
         self.address = address.rstrip("/")
         self._retry_s = retry_s
         self._http = httpx.Client(
@@ -125,9 +125,14 @@ class Client(JobCalls, VectorCalls, FolderCalls, BatchCalls, PictureCalls, KeyCa
         send = lambda: self._json("POST", path, headers=headers, **arguments)  # noqa: E731
         return self._again_and_again(send, Unavailable, TooManyRequests)
 
-    def _again_and_again(self, call: Callable[[], T], *errors: type[EditqError]) -> T:
+    def _patiently(self, call: Callable[[], T], at_most_s: float = math.inf) -> T:
+        return self._again_and_again(call, Unavailable, at_most_s=at_most_s)
+
+    def _again_and_again(
+        self, call: Callable[[], T], *errors: type[EditqError], at_most_s: float = math.inf
+    ) -> T:
         """What the call returns, tried again for `retry_s` after one of these errors."""
-        deadline, pause_s = time.monotonic() + self._retry_s, _PAUSE_S
+        deadline, pause_s = time.monotonic() + min(self._retry_s, at_most_s), _PAUSE_S
         while True:
             try:
                 return call()

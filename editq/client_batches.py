@@ -16,7 +16,7 @@ from editq.problems import check, plain_errors
 from storage.batch_records import BatchStatus
 from storage.batch_specs import BatchOptions, Inputs, OutputPlace
 from storage.dataset_specs import Written
-from storage.errors import EditqError, InvalidInput, NotFound, Unavailable
+from storage.errors import EditqError, InvalidInput, NotFound
 
 _PIECE_BYTES = 1 << 20
 _SILENCE_S = 40.0  # of an event stream, which sends at least a comment every 15 s
@@ -83,7 +83,7 @@ class BatchCalls(Calls):
                 raise
             except EditqError:
                 time.sleep(_LONGEST_PAUSE_S / 2)
-            view = self._look_at(batch_id)
+            view = self._patiently(lambda: self.batch(batch_id))
             if not batch_ended(view):
                 time.sleep(_PAUSE_S)
         yield view
@@ -100,7 +100,7 @@ class BatchCalls(Calls):
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         pause_s = _PAUSE_S
         while True:
-            view = self._look_at(batch_id)
+            view = self._patiently(lambda: self.batch(batch_id))
             if progress is not None:
                 progress(view)
             if batch_ended(view):
@@ -210,17 +210,6 @@ class BatchCalls(Calls):
                 for event in EventSource(answer).iter_sse():
                     if event.data:
                         yield event.json()
-
-    def _look_at(self, batch_id: str) -> JSON:
-        """The batch, also where the service is away for a while."""
-        deadline = time.monotonic() + self._retry_s
-        while True:
-            try:
-                return self.batch(batch_id)
-            except Unavailable:
-                if time.monotonic() + _LONGEST_PAUSE_S > deadline:
-                    raise
-            time.sleep(_LONGEST_PAUSE_S)
 
 
 def batch_ended(view: Mapping[str, Any]) -> bool:

@@ -1,6 +1,7 @@
 """What the client asks of jobs: submitted, watched, ended, and looked at."""
 
 import contextlib
+import math
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -86,14 +87,20 @@ class JobCalls(Calls):
         return self._job(self._json("GET", f"/v1/jobs/{job_id}", params=params, timeout=timeout))
 
     def wait(self, job_id: str, *, timeout_s: float | None = None) -> JobHandle:
-        """The job once it has ended, however it ended. Raises TimeoutError."""
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        """The job once it has ended, however it ended. Raises TimeoutError, and Unavailable once the service
+        has been away for `retry_s`."""
+        deadline = time.monotonic() + (math.inf if timeout_s is None else timeout_s)
+
+        def look() -> JobHandle:
+            left_s = deadline - time.monotonic()
+            return self.get(job_id, wait_s=round(max(0.0, min(_POLL_S, left_s)), 3))
+
         while True:
-            left = _POLL_S if deadline is None else deadline - time.monotonic()
-            job = self.get(job_id, wait_s=round(max(0.0, min(_POLL_S, left)), 3))
+            left_s = deadline - time.monotonic()
+            job = self._patiently(look, at_most_s=left_s)
             if ended(job):
                 return job
-            if left <= 0:
+            if left_s <= 0:
                 raise TimeoutError(f"job {job_id} is still {job['status']} after {timeout_s} s")
 
     def cancel(self, job_id: str) -> JobHandle:
@@ -153,7 +160,8 @@ class JobCalls(Calls):
     def follow(self, job_id: str) -> Iterator[JSON]:
         """The job again and again, its `progress` kept fresh, until it has ended; that is the last item.
 
-        Listens to the event stream, and polls where there is none or where it is silent.
+        Listens to the event stream, and polls where there is none or where it is silent. Raises Unavailable
+        once the service has been away for `retry_s`.
         """
         job: JSON = self.get(job_id)
         seen = 0
@@ -175,7 +183,7 @@ class JobCalls(Calls):
                 raise
             except EditqError:
                 time.sleep(0.5)
-            job = self.get(job_id) if not ended(job) else job
+            job = job if ended(job) else self._patiently(lambda: self.get(job_id))
         yield job
 
     def _job(self, shown: Mapping[str, Any]) -> JobHandle:

@@ -15,8 +15,9 @@ from rich.console import Console
 from rich.text import Text
 
 from editq import embedded, report
+from editq.calls import JSON
 from editq.cli_start import key_for
-from editq.client import JSON, Client
+from editq.client import Client
 from editq.folder import AlreadyRunning, DataFolder
 from editq.live import half_blocks, watch
 from editq.processes import Interrupted

@@ -129,7 +129,7 @@ def test_submits_while_the_api_is_killed_make_each_job_once(tiny, up):
         os.kill(tiny.folder.read()["processes"]["api"]["pid"], signal.SIGKILL)
         submitting.join(180)
         assert len(set(ids)) == 30
+        assert client.wait(ids[-1], timeout_s=120)["status"] == "succeeded"
         kept = list(client.jobs())
         assert sorted(job["id"] for job in kept) == sorted(ids)
         assert sorted(job["spec"]["seed"] for job in kept) == list(range(30))
-        until(lambda: client.get(ids[-1])["status"] == "succeeded", timeout_s=120)

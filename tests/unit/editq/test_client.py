@@ -271,6 +271,29 @@ def test_waiting_has_an_end(client):
         client.wait(job["id"], timeout_s=0.1)
 
 
+def test_who_waits_waits_on_while_the_service_is_away(app):
+    inside, away = httpx.WSGITransport(app), []
+
+    def answer(request):
+        if request.method == "GET" and len(away) < 3:
+            away.append(request.url.path)
+            raise httpx.ReadError("Connection reset by peer", request=request)
+        return inside.handle_request(request)
+
+    with Client("http://127.0.0.1", transport=httpx.MockTransport(answer), retry_s=10) as client:
+        job = client.submit(SampleSpec())
+        client.cancel(job["id"])
+        assert client.wait(job["id"])["status"] == "canceled"
+        assert away == [f"/v1/jobs/{job['id']}"] * 3
+        away.clear()
+        with pytest.raises(errors.Unavailable):
+            client.wait(job["id"], timeout_s=0.1)
+        assert len(away) == 1
+        away.clear()
+        with pytest.raises(errors.Unavailable):
+            client.get(job["id"])
+
+
 def test_a_service_that_is_not_there_is_unavailable():
     with Client("http://127.0.0.1:9") as client, pytest.raises(errors.Unavailable, match="does not answer"):
         client.models()
