@@ -22,7 +22,9 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    true,
     tuple_,
+    union_all,
 )
 
 from storage.claims import moment, tenants_of, waiting
@@ -57,31 +59,37 @@ def _bounds(job: Job, now: float, ageing_s: float) -> dict[str, float]:
 
 
 @functools.lru_cache
-def _counting(clock: ColumnElement[float]) -> Select[Any]:
+def _counting(clock: ColumnElement[float]) -> Select[int]:
     """Parameters: in_queue, its_age, this_job, and two bounds for each class.
 
-    It is kept short: what is longer than 4,096 characters psycopg reads anew each time.
+    It is kept short: what is longer than 4,096 characters psycopg reads anew each time. All but the queue are
+    columns of the classes, so that what PostgreSQL expects does not hang on them: or it plans anew each time.
     """
     queue: ColumnElement[str] = bindparam("in_queue", type_=String)
     now = moment(clock)
     tenants, row = tenants_of(queue), _ROW.c
-    place = tuple_(bindparam("its_age", type_=Double()), bindparam("this_job", type_=String))
+    classes = union_all(*map(_class, range(len(Priority)))).subquery("classes")
+    rows = select(row.id).where(
+        waiting(queue, now, row),
+        row.tenant_id == tenants.c.tenant_id,
+        row.priority == classes.c.priority,
+        row.created_at <= classes.c.bound,
+        or_(
+            row.created_at <= classes.c.higher,
+            tuple_(row.created_at, row.id) < tuple_(classes.c.age, classes.c.job),
+        ),
+    )
+    first = rows.order_by(row.created_at, row.id)  # or PostgreSQL reads the whole table for them
+    some = first.limit(literal_column(str(MOST_AHEAD), Integer)).correlate(tenants, classes).subquery()
+    ahead = select(func.count()).select_from(some).scalar_subquery()
+    return select(func.coalesce(func.sum(ahead), 0)).select_from(tenants.join(classes, true()))
 
-    def ahead(priority: int) -> ColumnElement[int]:
-        """Of one class of one tenant."""
-        rows = select(row.id).where(
-            waiting(queue, now, row),
-            row.tenant_id == tenants.c.tenant_id,
-            row.priority == literal_column(str(priority), SmallInteger),
-            row.created_at <= bindparam(f"bound_{priority}", type_=Double()),
-            or_(
-                row.created_at <= bindparam(f"higher_{priority}", type_=Double()),
-                tuple_(row.created_at, row.id) < place,
-            ),
-        )
-        first = rows.order_by(row.created_at, row.id)  # or PostgreSQL reads the whole table for them
-        some = first.limit(literal_column(str(MOST_AHEAD), Integer)).correlate(tenants).subquery()
-        return select(func.count()).select_from(some).scalar_subquery()
 
-    each = [ahead(priority) for priority in range(len(Priority))]
-    return select(func.coalesce(func.sum(sum(each[1:], each[0])), 0)).select_from(tenants)
+def _class(priority: int) -> Select[*tuple[Any, ...]]:
+    return select(
+        literal_column(str(priority), SmallInteger).label("priority"),
+        bindparam(f"bound_{priority}", type_=Double()).label("bound"),
+        bindparam(f"higher_{priority}", type_=Double()).label("higher"),
+        bindparam("its_age", type_=Double()).label("age"),
+        bindparam("this_job", type_=String).label("job"),
+    )

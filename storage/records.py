@@ -21,7 +21,7 @@ CPU_QUEUE = (
 )
 
 
-MOST_AHEAD = 1000  # as far as a job's place in its queue is counted
+MOST_AHEAD = 100  # as far as a job's place in its queue is counted
 
 _id_lock = threading.Lock()
 _last_id = 0
