@@ -25,7 +25,7 @@ from gpu_ops.metrics import psnr_db
 from gpu_ops.network_file import save_network
 from gpu_ops.picture import Picture, to_tensor, to_uint8
 from gpu_ops.progress import Progress, State, Steps
-from gpu_ops.training.place import add_device
+from gpu_ops.training.place import add_device, low_precision
 from gpu_ops.training.tensors import adam_state, network_state, restore_adam, restore_network
 
 CODE_WEIGHT = 0.01  # against MSE on [0, 1]; the published 5 stands beside a calibrated LPIPS
@@ -35,13 +35,14 @@ PSI = (0.5, 1.0)
 
 @dataclass(frozen=True)
 class EncoderTraining:
-    """batch: half pictures, half samples; in the first `warm_up` steps samples alone."""
+    """pictures: their share of a batch, samples are the rest; in the first `warm_up` steps samples alone."""
 
     steps: int = 20_000
     batch: int = 16
     warm_up: int = 1_000
     lr: float = 1e-3
     seed: int = 0
+    pictures: float = 0.5
 
 
 def encoder_for(bundle: Bundle, *, seed: int = 0, **shape: int) -> Encoder:
@@ -107,7 +108,7 @@ def _examples(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """What a step learns from: pictures [batch, 3, R, R], real ones first; codes of the drawn rest."""
     rng = torch.Generator().manual_seed(training.seed * 1_000_003 + step)
-    real = training.batch // 2 if step >= training.warm_up and len(pictures) else 0
+    real = int(training.batch * training.pictures) if step >= training.warm_up and len(pictures) else 0
     w_plus = draw_codes(bundle, training.batch - real, rng)
     with torch.no_grad():
         drawn = bundle.generator.synthesise(w_plus).picture.clamp(-1, 1)
@@ -121,7 +122,7 @@ def _losses(
     encoder: Encoder, bundle: Bundle, x: torch.Tensor, w_plus: torch.Tensor, variance: float
 ) -> dict[str, torch.Tensor]:
     """Of pictures x, the last of which are of the codes w_plus."""
-    with torch.autocast(bundle.device.type, torch.bfloat16):
+    with low_precision(bundle.device):
         found = encoder(x.contiguous(memory_format=torch.channels_last))
         redrawn = bundle.generator.synthesise(found).picture
     code = (found[-len(w_plus) :] - w_plus).square().div(variance).mean()
@@ -129,7 +130,7 @@ def _losses(
     losses = {"total": mse + CODE_WEIGHT * code, "mse": mse, "code": code}
     weight = LAMBDA_LPIPS * bundle.perceptual.invert_factor
     if weight:
-        with torch.autocast(bundle.device.type, torch.bfloat16):
+        with low_precision(bundle.device):
             losses["lpips"] = bundle.perceptual(redrawn, x).mean()
         losses["total"] = losses["total"] + weight * losses["lpips"]
     return losses
@@ -181,6 +182,9 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=EncoderTraining.lr)
     parser.add_argument("--seed", type=int, default=EncoderTraining.seed)
     parser.add_argument(
+        "--pictures", type=float, default=EncoderTraining.pictures, help="their share of a batch, below 1"
+    )
+    parser.add_argument(
         "--further", action="store_true", help="begin as the model's own encoder, with a new --seed"
     )
     parser.add_argument("--threads", type=int, default=0, help="0: all cores")
@@ -196,7 +200,9 @@ def main() -> None:
     pictures = np.load(options.data / "pictures.npy", mmap_mode="r")
     held = np.load(options.held_out / "pictures.npy")[:200]
     warm_up = 0 if options.further else EncoderTraining.warm_up
-    training = EncoderTraining(options.steps, options.batch, warm_up, options.lr, options.seed)
+    training = EncoderTraining(
+        options.steps, options.batch, warm_up, options.lr, options.seed, options.pictures
+    )
     checkpoint = options.out.with_suffix(".checkpoint")
     resume = load_file(checkpoint) if checkpoint.exists() else None
     ended: list[int] = []

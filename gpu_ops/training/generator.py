@@ -16,6 +16,7 @@ from gpu_ops.recorded import Recorded, Tensors
 from gpu_ops.training import adversarial
 from gpu_ops.training.augment import augment
 from gpu_ops.training.pictures import Pictures, step_seed
+from gpu_ops.training.place import low_precision
 from gpu_ops.training.state import PATH_LENGTH_INTERVAL, R1_INTERVAL, TrainingState
 
 
@@ -79,8 +80,7 @@ def _step(state: TrainingState, pictures: Pictures, work: _Work) -> dict[str, fl
 
 
 def _autocast(state: TrainingState) -> AbstractContextManager[None]:
-    low = state.config.precision == "bf16"
-    return torch.autocast(state.device.type, torch.bfloat16, enabled=low)
+    return low_precision(state.device, asked=state.config.precision == "bf16")
 
 
 def _fakes(state: TrainingState) -> torch.Tensor:

@@ -21,6 +21,7 @@ from torch import nn
 from gpu_ops.identity import Embedder, Identity, IdentityConfig
 from gpu_ops.picture import Picture, to_tensor
 from gpu_ops.progress import State, Steps
+from gpu_ops.training.place import low_precision
 from gpu_ops.training.reader_command import Reader, train_and_score
 from gpu_ops.training.reading import Indices, Reading, train_reader
 
@@ -60,7 +61,7 @@ class Classified(nn.Module):
 
     def cosines(self, pictures: torch.Tensor) -> torch.Tensor:
         """Cosines [N, people] of pictures [N, 3, R, R] with each centre."""
-        with torch.autocast(pictures.device.type, torch.bfloat16):
+        with low_precision(pictures.device):
             vectors = self.identity.embed(pictures)
         return vectors @ F.normalize(self.centres, dim=1).T
 

@@ -16,7 +16,7 @@ from gpu_ops.metrics import part_ious
 from gpu_ops.network_file import save_network
 from gpu_ops.picture import Picture, to_tensor
 from gpu_ops.progress import Progress
-from gpu_ops.training.place import add_device
+from gpu_ops.training.place import add_device, low_precision
 from gpu_ops.training.spoil import spoil
 
 BATCH = 48
@@ -42,7 +42,7 @@ def train_judge(
         chosen = np.sort(rng.choice(len(pictures), BATCH, replace=False))
         x = spoil(to_tensor(pictures[chosen]), rng, noise).to(device, memory_format=torch.channels_last)
         y = torch.from_numpy(masks[chosen]).to(device).long()
-        with torch.autocast(device.type, torch.bfloat16):
+        with low_precision(device):
             logits = judge(x)
         loss = F.cross_entropy(logits.float(), y, weight=weights)
         optimiser.zero_grad(set_to_none=True)

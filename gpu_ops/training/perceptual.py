@@ -23,7 +23,7 @@ import gpu_ops.torchvision_shim  # noqa: F401  before torchvision
 from gpu_ops.network_file import load_network, save_network
 from gpu_ops.picture import Picture, to_tensor
 from gpu_ops.progress import Progress
-from gpu_ops.training.place import add_device
+from gpu_ops.training.place import add_device, low_precision
 from gpu_ops.training.spoil import spoil
 
 from torchvision.models import squeezenet1_1  # isort: skip
@@ -108,7 +108,7 @@ def train_backbone(
         chosen = np.sort(rng.choice(len(pictures), BATCH, replace=False))
         x = blank(spoil(to_tensor(pictures[chosen]), rng, noise), rng)
         wanted = torch.from_numpy(attributes[chosen]).to(device)
-        with torch.autocast(device.type, torch.bfloat16):
+        with low_precision(device):
             guess = reader(x.to(device, memory_format=torch.channels_last))
         loss = F.mse_loss(guess.float(), wanted)
         optimiser.zero_grad(set_to_none=True)

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from gpu_ops.picture import Picture
 from gpu_ops.progress import State, Steps
 from gpu_ops.smile import SmileConfig, SmileReader
+from gpu_ops.training.place import low_precision
 from gpu_ops.training.reader_command import Reader, train_and_score
 from gpu_ops.training.reading import Indices, Reading, train_reader
 
@@ -33,7 +34,7 @@ def train_smile(
     wanted = torch.from_numpy(amounts).to(device)
 
     def loss(seen: torch.Tensor, chosen: Indices, _done: float) -> torch.Tensor:
-        with torch.autocast(device.type, torch.bfloat16):
+        with low_precision(device):
             amount = reader(seen)
         return F.smooth_l1_loss(amount.float(), wanted[torch.from_numpy(chosen).to(device)], beta=0.1)
 

@@ -26,8 +26,8 @@ OPTIMISERS = ("generator_adam", "discriminator_adam")
 class TrainingConfig:
     """Everything that the numbers of a run depend on, its pictures and its length aside.
 
-    batch is of all ranks together. precision "bf16" runs the convolutions from 8 x 8 up in bfloat16; R1 is
-    always in float32.
+    batch is of all ranks together. precision "bf16" runs the convolutions from 8 x 8 up in bfloat16, where
+    the device has units for it; R1 is always in float32.
     shared_fakes lets one set of fakes serve both networks in a step. ada_target 0: no augmentation.
     discriminator_lr None: the same as lr. noise False: the generator's noise has no strength and gets none,
     for pictures that have nothing random about them (it would stay in every sample as a fixed pattern).
