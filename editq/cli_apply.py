@@ -70,6 +70,8 @@ def sweep(desk: Desk, words: Sequence[str], strengths: str, out: Path | None, **
     The masks are beneath. What PICTURE and VECTOR are, `editq apply --help` says.
     """
     factors = numbers("--strengths", strengths)
+    if len(factors) == 1:
+        raise click.UsageError("--strengths: a filmstrip is of two or more; editq apply draws one")
     if asked["paste"]:
         raise click.UsageError(
             "a filmstrip is of the model's pictures: --paste goes with editq apply --sweep"

@@ -2,6 +2,7 @@
 
 AT_ONCE_S = 0.1  # nobody waits longer than this for the end of a job that was done before others of its claim
 MOST = 16
+SHORT_S = 0.5  # what is over so soon is not watched
 
 
 class Pace:
@@ -14,6 +15,9 @@ class Pace:
     def took(self, kind: str, each_s: float) -> None:
         """So long, claim and end included, for each of some jobs."""
         self._each_s[kind] = (self._each_s.get(kind, each_s) + each_s) / 2
+
+    def short(self, kind: str) -> bool:
+        return self._each_s.get(kind, SHORT_S) < SHORT_S
 
     def most(self, kind: str) -> int:
         each_s = self._each_s.get(kind)

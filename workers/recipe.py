@@ -15,7 +15,8 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Recipe(Generic[L, R]):
-    """load reads the inputs; operate yields after every step and returns the result; save keeps it.
+    """load reads the inputs; operate yields after every step and returns the result; save keeps it. What is
+    known for sure before the end may be put by then: it is written while the rest is worked out.
 
     `operate` gets what an earlier attempt's checkpoint held, or None. Sent True, it ends early. `together`
     sees what several jobs that were claimed at once have loaded, before each of them operates, and may do

@@ -57,8 +57,9 @@ def ring_on(job: Job, bench: Bench) -> None:
 
 
 def run(claims: Sequence[Claim], bench: Bench, since: float) -> tuple[Job, ...]:
-    """Each phase for all of them, and one transaction for all that succeed. One that fails, is canceled or is
-    lost leaves; the others go on. Returns the rows, less those that another attempt owns."""
+    """Each phase for all of them, told of where it lasts, and one transaction for all that succeed. One that
+    fails, is canceled or is lost leaves; the others go on. Returns the rows, less those that another attempt
+    owns."""
     runs = [Run(claim, bench, since) for claim in claims]
     try:
         with beating([each.lease for each in runs], bench.guard):
@@ -67,21 +68,22 @@ def run(claims: Sequence[Claim], bench: Bench, since: float) -> tuple[Job, ...]:
             except SystemExit as error:  # an exit from within ends them all
                 for each in runs:
                     each.leave(error)
+            ended = [each for each in runs if each.job is not None]
+            _tell(ended, bench, {"type": "state"})  # look at the row
     finally:
         for each in runs:
             each.close()
-    rows = {each.id: each.job for each in runs if each.job is not None}
-    _tell([each for each in runs if each.id in rows], bench, {"type": "state"})  # look at the row
-    return tuple(rows.values())
+    return tuple(each.job for each in ended if each.job is not None)
 
 
 def _phases(runs: "Sequence[Run]", bench: Bench, since: float) -> None:
-    going = list(runs)
+    going, short = list(runs), bench.pace.short(runs[0].attempt.job.kind)
     for phase, work in ((Phase.LOADING, Run.load), (Phase.OPERATING, Run.operate), (Phase.SAVING, Run.save)):
         going = [each for each in going if each.does(lambda run: run.lease.check())]
         for each in going:
             each.lease.enter(phase)
-        _tell(going, bench, {"type": "phase", "phase": phase.value})
+        if not short:
+            _tell(going, bench, {"type": "phase", "phase": phase.value})
         if phase is Phase.OPERATING and len(going) > 1:
             _share(going, bench)
         going = [each for each in going if each.does(work)]
@@ -139,6 +141,7 @@ class Run:
         self._bench = bench
         self._began = time.monotonic()
         self._checkpoints = Checkpoints(self.attempt, every_s=bench.checkpoint_s)
+        self._writer = Writer(bench.stores.objects)
         self.loaded: Any = None
         self._resume: Any = None
         self._operated: Any = None
@@ -157,6 +160,7 @@ class Run:
             "waited_s": max(0.0, job.updated_at - job.not_before),
         }
         self._open.enter_context(about_job(job))
+        self._open.callback(self._writer.wait)
         told = self._open.enter_context(span(f"attempt {job.kind}", job.trace, kind="consumer", **facts))
         log.info("job %s attempt %d: %s", job.id, job.attempt, job.kind)
         return told
@@ -192,12 +196,13 @@ class Run:
 
     def save(self) -> None:
         recipe = self._bench.recipe_for(self.attempt.job.kind)
-        with span("save"), Writer(self.attempt.stores.objects) as writer:
-            self._saved = recipe.save(replace(self._attempt(), writer=writer), self.loaded, self._operated)
+        with span("save"):
+            self._saved = recipe.save(self._attempt(), self.loaded, self._operated)
+            self._writer.finish()
         self.lease.check()
 
     def _attempt(self) -> Attempt:
-        return replace(self.attempt, moved=self.lease.touch)
+        return replace(self.attempt, moved=self.lease.touch, writer=self._writer)
 
     def ending(self, held_s: float | None = None) -> Ending:
         """Nothing of the row is written before this, its checkpoint pointer aside."""

@@ -6,8 +6,6 @@ import hashlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from threading import BoundedSemaphore
-from types import TracebackType
-from typing import Self
 
 from storage.records import ObjectRef
 from storage.stores import Objects
@@ -17,7 +15,7 @@ WAITING = 8  # outputs in memory at most, those being written among them
 
 
 class Writer:
-    """Leaving it, all that was put is written. Raises there what the store raised, the first of it."""
+    """Takes outputs, and writes them meanwhile."""
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
@@ -38,16 +36,14 @@ class Writer:
         finally:
             self._room.release()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def wait(self) -> None:
+        """Until nothing is under way, however it ended."""
         wait(self._under_way)
-        if error is None:
-            for written in self._under_way:
-                written.result()
+
+    def finish(self) -> None:
+        """Until all that was put is written. Raises what the store raised, the first of it."""
+        for written in self._under_way:
+            written.result()
 
 
 @functools.cache

@@ -53,7 +53,7 @@ class Chosen:
 @dataclass(frozen=True)
 class ApplyTask:
     """q_edit: part ids that the vectors are about, together; none where one of them does not say.
-    views: what was drawn already, together with others'."""
+    views: what was drawn already, together with others'. outputs: where what it makes goes."""
 
     spec: ApplySpec
     model: Model
@@ -62,6 +62,7 @@ class ApplyTask:
     chosen: tuple[Chosen, ...]
     q_edit: tuple[int, ...]
     plan: Plan
+    outputs: Outputs
     views: dict[Place, View] = field(default_factory=dict)
 
     def change(self, column: int, w_plus: torch.Tensor) -> torch.Tensor | None:
@@ -92,7 +93,8 @@ def _load(attempt: Attempt) -> ApplyTask:
     names = [name for parts in named for name in parts] if all(named) else []
     q_edit = resolve_parts(names, model.parts, model.groups, field="vectors")
     points = read_points(attempt, spec.points, model, bundle, steps=spec.inversion_steps, how=spec.inverting)
-    return ApplyTask(spec, model, bundle, points, chosen, q_edit, plan_of(spec, chosen))
+    outputs = Outputs(attempt, model, vectors=[each.vector.id for each in chosen])
+    return ApplyTask(spec, model, bundle, points, chosen, q_edit, plan_of(spec, chosen), outputs)
 
 
 def read_vector(attempt: Attempt, use: VectorUse, model: Model, index: int) -> Chosen:
@@ -126,10 +128,13 @@ def _operate(task: ApplyTask, resume: State | None) -> Steps[list[Strip]]:
     found = steps_to_find(task.points)
     course = Course(found + len(spec.points) * len(spec.sweep) * task.plan.most_steps, resume)
     codes = yield from find_codes(course, task.points, bundle)
+    task.outputs.tensor(W_PLUS, torch.cat([codes[point].w_plus for point in spec.points]))
     strips = []
     for row, point in enumerate(spec.points):
         code = codes[point]
         before, applied = task.views.get((row, BEFORE)) or view_of(task.model, bundle, code), []
+        task.outputs.picture(f"inverted_{row:03d}.png", before.pictures[0], seed=point.seed)
+        task.outputs.mask(f"inverted_mask_{row:03d}.png", before.masks[0], seed=point.seed)
         for column in range(len(spec.sweep)):
             applied.append((yield from _apply(task, course, code, before, row, column)))
         strips.append(Strip(point, code, before, applied))
@@ -165,8 +170,7 @@ def _apply(
 
 
 def _save(attempt: Attempt, task: ApplyTask, strips: list[Strip]) -> Saved:
-    outputs = Outputs(attempt, task.model, vectors=[each.vector.id for each in task.chosen])
-    outputs.tensor(W_PLUS, torch.cat([strip.code.w_plus for strip in strips]))
+    outputs = task.outputs
     if len(strips) == 1 and strips[0].code.weights is not None:
         outputs.tensors(TUNED, strips[0].code.weights)
     changes = [torch.cat([each.delta_w for each in strip.applied]) for strip in strips]  # [S, L, D] each
@@ -197,13 +201,13 @@ def _kept(attempt: Attempt, task: ApplyTask, strips: list[Strip]) -> Kept:
 
 def _save_strip(outputs: Outputs, task: ApplyTask, strip: Strip, row: int) -> None:
     seed = strip.point.seed
-    outputs.picture(f"inverted_{row:03d}.png", strip.before.pictures[0], seed=seed)
-    outputs.mask(f"inverted_mask_{row:03d}.png", strip.before.masks[0], seed=seed)
     for column, applied in enumerate(strip.applied):
         outputs.picture(f"picture_{row:03d}_{column:02d}.png", applied.picture, seed=seed)
         outputs.mask(f"mask_{row:03d}_{column:02d}.png", applied.mask, seed=seed)
-    pictures, masks = ([getattr(each, what) for each in strip.applied] for what in ("picture", "mask"))
-    outputs.picture(f"filmstrip_{row:03d}.png", filmstrip(pictures, masks, _palette(task.model)), seed=seed)
+    if len(strip.applied) > 1:
+        pictures, masks = ([getattr(each, what) for each in strip.applied] for what in ("picture", "mask"))
+        film = filmstrip(pictures, masks, _palette(task.model))
+        outputs.picture(f"filmstrip_{row:03d}.png", film, seed=seed)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from storage.errors import StorageUnavailable
 from storage.memory import MemoryObjects
 from storage.memory_jobs import MemoryJobs
 from storage.records import Claim, Count, Job, ObjectRef, Status
+from workers.pace import Pace
 
 
 def counts(job: Job) -> dict[str, int]:
@@ -52,6 +53,17 @@ def test_progress_is_told_first_and_last_and_throttled_between(trial: Trial) -> 
     assert steps[0]["seconds_left"] is None
     assert steps[-1]["seconds_left"] == 0
     assert steps[-1] == steps[-1] | {"attempt": 1, "total": 10, "losses": {"loss": 0.1}}
+
+
+def test_of_a_job_that_will_be_short_the_phases_are_not_told(trial: Trial) -> None:
+    pace = Pace()
+    pace.took("sample", 0.01)
+    for known, told in ((None, 3), (pace, 0)):
+        messages = trial.stores.progress.listen(trial.submit().id, timeout_s=0.0)
+        trial.take(faulty.recipe(), pace=known)
+        heard = [message["type"] for message in messages]
+        assert heard.count("phase") == told
+        assert heard[-1] == "state"
 
 
 def test_who_listens_is_told_once_the_row_has_changed(trial: Trial) -> None:
