@@ -112,6 +112,7 @@ def test_all_streams_of_a_process_hear_progress_through_one_connection(
     assert min(map(len, settled)) <= 1  # none: the process had its connection before
 
 
+@pytest.mark.slow
 def test_who_is_turned_away_with_a_large_body_is_answered_and_may_go_on(
     valkey_url: str, tmp_path: Path
 ) -> None:
@@ -235,6 +236,7 @@ def taken(service: Service, processes: list[int]) -> list[int]:
         return [sockets(each) - was for each, was in zip(processes, before, strict=True)]
 
 
+@pytest.mark.slow
 def test_processes_share_connections_that_come_in_a_rush(valkey_url: str, tmp_path: Path) -> None:
     with serving(tmp_path, valkey_url, threads=None, WEB_CONCURRENCY="2") as service:
         time.sleep(5)  # the other process may begin later than the one that answered

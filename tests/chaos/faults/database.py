@@ -68,7 +68,6 @@ DATABASE_CUT = Fault(
     run=cut,
     bar=200,
     short=6,
-    quick=True,
     stacks=(DEPLOYED,),
     options=WIRED,
 )

@@ -108,7 +108,10 @@ def test_it_is_written_and_read_as_the_same_network_in_a_model(tmp_path: Path, t
     assert isinstance(kept, GraphIdentity)
     assert kept.sight == sight
     assert not any(parameter.requires_grad for parameter in kept.parameters())
-    assert torch.equal(kept.embed(noise()), identity.embed(noise()))
+    for name, weights in identity.state_dict().items():
+        assert torch.equal(kept.state_dict()[name], weights)
+    # not to the bit: where the weights lie in memory, some processors' sums hang on that
+    torch.testing.assert_close(kept.embed(noise()), identity.embed(noise()), rtol=1e-5, atol=1e-6)
     assert isinstance(load_identity(folder / "identity.safetensors"), GraphIdentity)
 
 

@@ -187,6 +187,7 @@ def test_another_model_takes_the_place_of_all_that_was_of_the_one_before(
     register_models(plant.stores, tmp_path)
     vector = keep_vector(plant, "of cars")
     with browser.studio(chromium, address) as page:
+        page.wait_for_selector(".model-card >> nth=1")
         assert page.locator(".model-card").count() == 2
         draw(page)
         assert page.locator(".palette label").all_inner_texts() == list(PARTS)
