@@ -146,7 +146,6 @@ def _postgresql(url: URL) -> Engine:
         "keepalives_interval": 5,
         "keepalives_count": 2,
         "application_name": "editq",
-        "options": "-c jit=off",  # statements of a few ms, which took 30 more to compile where many rows wait
     }
     connect_args = {name: value for name, value in wire.items() if name not in url.query}
     engine = create_engine(url, connect_args=connect_args, pool_size=5, max_overflow=15, pool_timeout=5)

@@ -145,11 +145,6 @@ def test_a_claim_passes_by_a_row_that_another_is_taking(migrated_postgres: Datab
     assert again.job.id == first.id
 
 
-def test_postgresql_compiles_no_statement(migrated_postgres: Database) -> None:
-    with migrated_postgres.read() as connection:
-        assert connection.execute(text("SHOW jit")).scalar_one() == "off"
-
-
 def test_connections_that_the_server_closed_are_replaced(migrated_postgres: Database) -> None:
     jobs = SqlJobs(migrated_postgres)
     job = jobs.add("local", "edit", {})
