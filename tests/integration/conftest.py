@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from servers import S3Server
 from sqlalchemy import text
-from store_records import Records, memory_records, sql_records
+from store_records import Records, memory_records, s3_objects, sql_records
 
 from storage.access import Keys, Limits
 from storage.batch_stores import Batches
@@ -144,19 +144,6 @@ def objects(request: pytest.FixtureRequest, tmp_path: Path) -> Objects:
     store: S3Objects = request.getfixturevalue(f"{request.param}_objects")
     store.delete(store.list(""))
     return store
-
-
-def s3_objects(server: S3Server, bucket: str) -> S3Objects:
-    return S3Objects(
-        bucket,
-        endpoint=server.endpoint,
-        region=server.region,
-        prefix="some/folder/",
-        path_style=True,
-        access_key=server.access_key,
-        secret_key=server.secret_key,
-        part_bytes=5 << 20,  # the smallest that S3 allows
-    )
 
 
 @pytest.fixture(params=["memory", "valkey", "redis"])

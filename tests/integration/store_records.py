@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from servers import S3Server
+
 from storage.access import Keys, Limits
 from storage.batch_stores import Batches
 from storage.batches import SqlBatches
@@ -20,6 +22,7 @@ from storage.memory_outbox import MemoryOutbox
 from storage.memory_retention import MemoryRetention
 from storage.outbox import SqlOutbox
 from storage.retention import SqlRetention
+from storage.s3 import S3Objects
 from storage.stores import Jobs, Library, Locks
 from storage.upkeep import Outbox, Retention
 
@@ -69,4 +72,17 @@ def sql_records(database: Database) -> Records:
         SqlBatches(database, jobs),
         SqlKeys(database),
         SqlLimits(database),
+    )
+
+
+def s3_objects(server: S3Server, bucket: str) -> S3Objects:
+    return S3Objects(
+        bucket,
+        endpoint=server.endpoint,
+        region=server.region,
+        prefix="some/folder/",
+        path_style=True,
+        access_key=server.access_key,
+        secret_key=server.secret_key,
+        part_bytes=5 << 20,  # the smallest that S3 allows
     )

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import s3_objects
 from servers import S3Server, free_port
+from store_records import s3_objects
 
 from storage.errors import ObjectCorrupt, OutputNotFound, StorageUnavailable, Unavailable
 from storage.objects import (
