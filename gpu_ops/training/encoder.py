@@ -190,6 +190,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0, help="0: all cores")
     add_device(parser)
     options = parser.parse_args()
+    if not 0 <= options.pictures < 1:
+        parser.error(
+            "--pictures: expected a share from 0 to below 1; samples are the rest, and some are needed"
+        )
     if options.threads:
         torch.set_num_threads(options.threads)
     bundle = load_bundle(options.model, options.device)

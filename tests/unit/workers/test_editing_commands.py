@@ -127,6 +127,8 @@ def test_what_is_asked_wrongly_is_said_before_any_work(run: Run, plant: Trial) -
     assert "is no JSON" in refused("car.png", "--operations", "ops.json")
     Path("car-edited.png").touch()
     assert "is there already" in refused("car.png", "--grow", "wheel=2")
+    one = run("sweep", "--seed", "3", "other weather", "--strengths", "1", status=2).stderr
+    assert "a filmstrip is of two or more" in one
     assert plant.stores.jobs.list("local").items == ()
     assert plant.stores.library.list_images("local", limit=5, cursor=None).items == ()
 
