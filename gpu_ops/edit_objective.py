@@ -12,6 +12,7 @@ from gpu_ops.errors import MaskUnchangedError, ShapeError
 from gpu_ops.losses import masked, region_cross_entropy, squared_error
 from gpu_ops.picture import Picture
 from gpu_ops.presets import EditWeights
+from gpu_ops.reading import Places
 from gpu_ops.roi import default_buffer_px, region_of_interest
 from gpu_ops.stacked import Stacked
 
@@ -58,9 +59,14 @@ class EditObjective(Stacked):
 
     def _restacked(self) -> None:
         self.outside = ~self.roi
-        self.pixels = self.roi.flatten().nonzero()[:, 0]  # [P]
-        self.item = self.pixels // self.roi[0].numel()  # [P]
-        self.wanted = self.target.flatten()[self.pixels]  # [P]
+        pixels = self.roi.flatten().nonzero()[:, 0]  # [P]
+        self.item = pixels // self.roi[0].numel()  # [P]
+        self.wanted = self.target.flatten()[pixels]  # [P]
+        size = self.bundle.resolution_px
+        if pixels.device.type != "cpu":
+            self.places = [Places(pixels, size)]
+        else:
+            self.places = [Places(region.flatten().nonzero()[:, 0], size) for region in self.roi]
         self.count = self.roi.flatten(1).sum(dim=1)  # [N]
 
     @property
@@ -94,13 +100,11 @@ class EditObjective(Stacked):
         On a CPU one item at a time, whose hidden layers fit its cache better; elsewhere in one call.
         """
         segmenter = self.bundle.segmenter
-        if features[0].device.type != "cpu" or len(self.roi) == 1:
-            return segmenter.logits_at(features, self.pixels)
-        each = [region.flatten().nonzero()[:, 0] for region in self.roi]
+        if len(self.places) == 1:
+            return segmenter.logits_at(features, self.places[0])
         items = zip(*(maps.split(1) for maps in features), strict=True)
-        return torch.cat(
-            [segmenter.logits_at(list(item), pixels) for item, pixels in zip(items, each, strict=True)]
-        )
+        each = zip(items, self.places, strict=True)
+        return torch.cat([segmenter.logits_at(list(item), places) for item, places in each])
 
 
 def _factors(bundle: Bundle, weights: EditWeights) -> torch.Tensor:

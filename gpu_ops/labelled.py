@@ -8,6 +8,7 @@ import torch
 
 from gpu_ops.bundle import Bundle
 from gpu_ops.picture import Picture, to_uint8
+from gpu_ops.reading import Places
 from gpu_ops.uncertainty import disagreement, picture_score
 
 
@@ -29,10 +30,10 @@ def label(bundle: Bundle, w_plus: torch.Tensor) -> Labelled:
     """
     drawn = bundle.generator.synthesise(w_plus)
     size = bundle.segmenter.config.resolution
-    pixels = torch.arange(size * size, device=w_plus.device)
+    places = Places(torch.arange(size * size, device=w_plus.device), size)
     masks, scores = [], []
     for item in range(len(w_plus)):
-        logits = bundle.segmenter.each_at([maps[item : item + 1] for maps in drawn.features], pixels)
+        logits = bundle.segmenter.each_at([maps[item : item + 1] for maps in drawn.features], places)
         masks.append(logits.mean(dim=0).argmax(dim=1).reshape(size, size))  # of [E, P, K]
         scores.append(picture_score(disagreement(logits).reshape(1, size, size)))
     return Labelled(

@@ -1,21 +1,20 @@
 """The segmentation branch: part logits from the generator's features.
 
 An ensemble of small per-pixel classifiers on all features, brought to picture size and concatenated.
-The first layer is linear and so is resizing: it is applied at each map's own resolution and the results
-are resized, which gives the same numbers for less work. Reading resized maps at a pixel is a weighted sum of
-four rows of each: one embedding bag over the rows of all of them, in one pass over memory.
+The first layer is linear and so is resizing: it is applied at each map's own resolution, to those of its rows
+that are read, and the results are resized (gpu_ops/reading.py): the same numbers for less work.
 Source: Zhang et al. 2021 (DatasetGAN); Ling et al. 2021 (EditGAN).
 """
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import repeat
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from gpu_ops.reading import Bag, Places, bag_at, resize_at
 from gpu_ops.stylegan2.precision import low_precision_dtype
 
 PIECE = 512  # pixels
@@ -23,28 +22,19 @@ KEPT = 1 << 16  # pixels of pictures for which it is kept where they lie in each
 BATCH_NORM_EPS = 1e-5
 BATCH_NORM_MOMENTUM = 0.1
 
-Bag = tuple[torch.Tensor, torch.Tensor]  # rows int64 [P, J], and what each counts, float64
-
 
 @dataclass(frozen=True)
 class FirstLayer:
     """What the first layer comes to, to be read at pixels.
 
-    table    rows [V, E * H1] of the maps that the layer was applied to as they are, one after the other
-    sizes    r of each of those maps
+    table    rows [V, E * H1]: the bias, and of the maps that the layer was applied to, one after the other
     maps     the others [N, r, r, C]
     weights  what is still to be applied to those, [C, E * H1] of all of them together
     """
 
     table: torch.Tensor
-    sizes: tuple[int, ...]
     maps: list[torch.Tensor]
     weights: torch.Tensor
-
-    @property
-    def items(self) -> int:
-        """N, where the table holds maps at all."""
-        return (len(self.table) - 1) // max(sum(small * small for small in self.sizes), 1)
 
 
 @dataclass(frozen=True)
@@ -113,60 +103,64 @@ class Segmenter(nn.Module):
         """Logits [E, P, K] of every classifier for rows of concatenated features, [P, C] or [E, P, C]."""
         if rows.dim() == 2:
             rows = rows.expand(self.config.classifiers, -1, -1)
-        return self._rest(torch.baddbmm(self.bias1[:, None], rows, self.weight1.mT))
+        return self._rest(F.relu_(torch.baddbmm(self.bias1[:, None], rows, self.weight1.mT)))
 
     def _rest(self, hidden: torch.Tensor) -> torch.Tensor:
-        """All that follows the first linear layer: [E, P, H1] -> [E, P, K]. May change hidden."""
+        """All that follows the first layer and its ReLU: [E, P, H1] -> [E, P, K]."""
         if self.training:
-            hidden = self.norm1(F.relu(hidden))
+            hidden = self.norm1(hidden)
             hidden = torch.baddbmm(self.bias2[:, None], hidden, self.weight2.mT)  # [E, P, H2]
             hidden = self.norm2(F.relu(hidden))
             return torch.baddbmm(self.bias3[:, None], hidden, self.weight3.mT)  # [E, P, K]
         weight2, bias2 = self.norm1.folded_into(self.weight2, self.bias2)
         weight3, bias3 = self.norm2.folded_into(self.weight3, self.bias3)
-        hidden = torch.baddbmm(bias2[:, None], F.relu_(hidden), weight2.mT)  # [E, P, H2]
+        hidden = torch.baddbmm(bias2[:, None], hidden, weight2.mT)  # [E, P, H2]
         return torch.baddbmm(bias3[:, None], F.relu_(hidden), weight3.mT)  # [E, P, K]
 
-    def logits_at(self, features: list[torch.Tensor], pixels: torch.Tensor) -> torch.Tensor:
-        """Logits [P, K], averaged over the classifiers, of the pixels alone; arguments as of each_at."""
-        return self.each_at(features, pixels).mean(dim=0)
+    def logits_at(self, features: list[torch.Tensor], places: Places) -> torch.Tensor:
+        """Logits [P, K], averaged over the classifiers, of some pixels alone; arguments as of each_at."""
+        return self.each_at(features, places).mean(dim=0)
 
-    def each_at(self, features: list[torch.Tensor], pixels: torch.Tensor) -> torch.Tensor:
-        """Logits [E, P, K] of every classifier, of the pixels alone.
+    def each_at(self, features: list[torch.Tensor], places: Places) -> torch.Tensor:
+        """Logits [E, P, K] of every classifier, of some pixels alone.
 
         features  [N, C, r, r] each, as the generator gives them
-        pixels    int64 [P], indices into the flattened [N, R, R] pictures
         """
-        return self._each(self._first(features, len(pixels)), pixels)
+        groups = by_resolution(features)
+        within = places.within(sizes_of(groups), len(features[0]))
+        return self._each(self._first(groups, within.used), within.bag, places.pixels)
 
-    def _first(self, features: list[torch.Tensor], count: int) -> FirstLayer:
-        """The first layer, to be read at `count` pixels: applied to the maps that have fewer than that."""
-        rows, sizes, maps, start = [self.bias1.reshape(1, -1)], [], [], 0
-        for group in by_resolution(features):
+    def _first(self, groups: list[list[torch.Tensor]], used: Sequence[torch.Tensor | None]) -> FirstLayer:
+        """The first layer, applied to the maps of as many groups as there are in `used`: to these of their
+        rows, or to all."""
+        rows, maps, start = [self.bias1.reshape(1, -1)], [], 0
+        for index, group in enumerate(groups):
             near = torch.cat(group, dim=1).permute(0, 2, 3, 1)  # [N, r, r, C]
-            if near[..., 0].numel() < count:
-                stop = start + near.shape[3]
-                rows.append((near.flatten(0, 2) @ self._weights(start, stop)).to(self.bias1.dtype))
-                sizes.append(near.shape[1])
-                start = stop
-            else:  # and so do all that follow: they are no smaller
+            if index >= len(used):
                 maps.append(near)
-        return FirstLayer(torch.cat(rows), tuple(sizes), maps, self._weights(start, self.weight1.shape[2]))
+                continue
+            flat, some, stop = near.flatten(0, 2), used[index], start + near.shape[3]
+            if some is not None:
+                flat = flat.index_select(0, some)
+            rows.append((flat @ self._weights(start, stop)).to(self.bias1.dtype))
+            start = stop
+        return FirstLayer(torch.cat(rows), maps, self._weights(start, self.weight1.shape[2]))
 
     def _weights(self, start: int, stop: int) -> torch.Tensor:
         """The first layer's, of some of the channels: a view [C, E * H1]."""
         return self.weight1[:, :, start:stop].flatten(0, 1).T
 
-    def _each(self, layer: FirstLayer, pixels: torch.Tensor, where: Bag | None = None) -> torch.Tensor:
-        """where: what bag_at says of the pixels, if it is known."""
+    def _each(self, layer: FirstLayer, bag: Bag, pixels: torch.Tensor) -> torch.Tensor:
+        """bag: what of the layer's table is read at the pixels."""
         size = self.config.resolution
-        hidden = read_all(layer.table, where or bag_at(layer.sizes, layer.items, pixels, size))  # [P, E * H1]
+        hidden = bag.read(layer.table)  # [P, E * H1]
         if layer.maps:
             more = torch.cat([resize_at(rows, pixels, size) for rows in layer.maps], dim=1)
             if low_precision_dtype(more) is None:
                 hidden.addmm_(more, layer.weights)  # nothing as large is allocated: a tenth of predict
             else:
                 hidden += more @ layer.weights  # what autocast leaves alone when it is in place
+        hidden = F.relu_(hidden)  # of a view of it, gradients would be copied several times
         count = self.config.classifiers
         hidden = hidden.reshape(len(pixels), count, self.config.widths[0]).transpose(0, 1)  # [E, P, H1]
         return self._rest(hidden)
@@ -176,17 +170,14 @@ class Segmenter(nn.Module):
 
         On a CPU some pixels at a time: the hidden layer of a 64 px picture is 21 MB, pieces stay in cache.
         """
-        items, size = features[0].shape[0], self.config.resolution
-        pixels = torch.arange(items * size * size, device=features[0].device)
-        layer = self._first(features, len(pixels))
-        if pixels.device.type != "cpu":
-            flat = self._each(layer, pixels).mean(dim=0)  # [N * R * R, K]
-        else:
-            few = len(pixels) <= KEPT
-            bags: Iterable[Bag | None] = _bags(layer.sizes, items, size) if few else repeat(None)
-            pieces = zip(pixels.split(PIECE), bags, strict=False)
-            flat = torch.cat([self._each(layer, piece, where).mean(dim=0) for piece, where in pieces])
-        return flat.reshape(items, size, size, -1).permute(0, 3, 1, 2)
+        items, size, device = len(features[0]), self.config.resolution, features[0].device
+        groups = by_resolution(features)
+        small = tuple(side for side in sizes_of(groups) if side < size)
+        layer = self._first(groups, [None] * len(small))
+        flat = [
+            self._each(layer, bag, pixels).mean(dim=0) for pixels, bag in _whole(small, items, size, device)
+        ]
+        return torch.cat(flat).reshape(items, size, size, -1).permute(0, 3, 1, 2)
 
     def predict(self, features: list[torch.Tensor]) -> torch.Tensor:
         """The likeliest part of each pixel: int64 [N, R, R]. One item at a time, for the memory it takes."""
@@ -195,63 +186,34 @@ class Segmenter(nn.Module):
         return torch.cat(each)
 
 
-def resize_at(rows: torch.Tensor, pixels: torch.Tensor, size: int) -> torch.Tensor:
-    """Bilinear resize of rows [N, r, r, C] to size, read at pixels alone: [P, C]."""
-    small = rows.shape[1]
-    flat = rows.flatten(0, 2)  # [N * r * r, C]
-    if small == size:
-        return flat[pixels]
-    corners, shares = _corners(pixels, small, size)
-    return F.embedding_bag(corners, flat, per_sample_weights=shares.to(flat), mode="sum")
+Piece = tuple[torch.Tensor, Bag]
 
 
-def bag_at(sizes: tuple[int, ...], items: int, pixels: torch.Tensor, size: int) -> Bag:
-    """Which rows of a first layer's table are summed at each pixel, and what each counts: [P, J] both."""
-    corners = [torch.zeros_like(pixels)[:, None]]  # the bias
-    shares = [torch.ones_like(corners[0], dtype=torch.double)]
-    below = 1
-    for small in sizes:
-        rows, counts = _corners(pixels, small, size)
-        corners.append(rows + below)
-        shares.append(counts)
-        below += items * small * small
-    return torch.cat(corners, dim=1), torch.cat(shares, dim=1)
+def _whole(sizes: tuple[int, ...], items: int, size: int, device: torch.device) -> Iterable[Piece]:
+    """The pixels of whole pictures, piece by piece, and what they read of a first layer's table."""
+    if device.type != "cpu":
+        return _pieces(sizes, items, size, items * size * size, device)
+    if items * size * size <= KEPT:
+        return _kept_pieces(sizes, items, size)
+    return _pieces(sizes, items, size, PIECE, device)
 
 
 @functools.lru_cache(maxsize=8)
-def _bags(sizes: tuple[int, ...], items: int, size: int) -> tuple[Bag, ...]:
-    """bag_at of all pieces of whole pictures, on the CPU: the same at each forward pass, a fifth of it."""
-    pieces = torch.arange(items * size * size).split(PIECE)
-    return tuple(bag_at(sizes, items, piece, size) for piece in pieces)
+def _kept_pieces(sizes: tuple[int, ...], items: int, size: int) -> tuple[Piece, ...]:
+    """The same at each forward pass, a fifth of it."""
+    return tuple(_pieces(sizes, items, size, PIECE, torch.device("cpu")))
 
 
-def read_all(table: torch.Tensor, where: Bag) -> torch.Tensor:
-    """The sum of several maps, each resized, at pixels alone, and of a bias: [P, C].
-
-    table  rows of the bias [1, C], then of each map [N * r * r, C], one after the other
-    where  of these pixels, as of bag_at
-    """
-    rows, counts = where
-    return F.embedding_bag(rows, table, per_sample_weights=counts.to(table), mode="sum")
+def _pieces(
+    sizes: tuple[int, ...], items: int, size: int, piece: int, device: torch.device
+) -> Iterator[Piece]:
+    for pixels in torch.arange(items * size * size, device=device).split(piece):
+        yield pixels, bag_at(sizes, items, pixels, size)
 
 
-def _corners(pixels: torch.Tensor, small: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Between which rows of a map each pixel lies, and what each counts: [P, 4]; of its own: [P, 1]."""
-    if small == size:
-        return pixels[:, None], torch.ones_like(pixels, dtype=torch.double)[:, None]
-    item = pixels // (size * size)
-    top, bottom, down = _neighbours(pixels // size % size, small, size)
-    left, right, across = _neighbours(pixels % size, small, size)
-    rows = [(item * small + y) * small + x for y in (top, bottom) for x in (left, right)]
-    shares = [v * h for v in (1 - down, down) for h in (1 - across, across)]
-    return torch.stack(rows, dim=1), torch.stack(shares, dim=1)
-
-
-def _neighbours(at: torch.Tensor, small: int, size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The two coordinates between which `at` lies in the smaller map, and the way from one to the other."""
-    place = ((at.double() + 0.5) * small / size - 0.5).clamp(min=0)
-    low = place.floor().long()
-    return low, (low + 1).clamp(max=small - 1), place - low
+def sizes_of(groups: list[list[torch.Tensor]]) -> tuple[int, ...]:
+    """r of each group of maps."""
+    return tuple(group[0].shape[-1] for group in groups)
 
 
 def by_resolution(features: list[torch.Tensor]) -> list[list[torch.Tensor]]:

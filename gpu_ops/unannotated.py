@@ -1,5 +1,7 @@
 """What stands for the segmenter of a model that has had no annotations yet."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
@@ -20,7 +22,7 @@ class Unannotated(Segmenter):
         """Raises IncompleteModelError."""
         raise IncompleteModelError(NEEDS_ANNOTATIONS)
 
-    def _first(self, features: list[torch.Tensor], count: int) -> FirstLayer:  # noqa: ARG002
+    def _first(self, groups: list[list[torch.Tensor]], used: Sequence[torch.Tensor | None]) -> FirstLayer:  # noqa: ARG002
         """Raises IncompleteModelError."""
         raise IncompleteModelError(NEEDS_ANNOTATIONS)
 

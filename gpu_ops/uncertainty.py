@@ -7,6 +7,7 @@ import math
 
 import torch
 
+from gpu_ops.reading import Places
 from gpu_ops.segmenter import Segmenter
 
 CHUNK = 16_384
@@ -33,7 +34,7 @@ def uncertainty(segmenter: Segmenter, features: list[torch.Tensor]) -> torch.Ten
     """
     size = segmenter.config.resolution
     pixels = torch.arange(len(features[0]) * size * size, device=features[0].device)
-    found = [disagreement(segmenter.each_at(features, some)) for some in pixels.split(CHUNK)]
+    found = [disagreement(segmenter.each_at(features, Places(some, size))) for some in pixels.split(CHUNK)]
     return torch.cat(found).reshape(-1, size, size)
 
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from gpu_ops.memory import keep_freed
 from storage.batch_records import FINISH, VALIDATE
 from storage.settings import Settings
 from storage.stores import Stores, open_stores
@@ -84,6 +85,7 @@ def _warming() -> threading.Thread:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Without it cuBLAS's sums have no fixed order.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    keep_freed()
     thread = threading.Thread(target=importlib.import_module, args=("workers.recipes.table",), name="warm")
     thread.start()
     return thread

@@ -8,12 +8,12 @@ import hashlib
 import logging
 import os
 import secrets
-import sys
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from gpu_ops.memory import give_back
 from storage.errors import (
     EditqError,
     InternalError,
@@ -89,7 +89,7 @@ class Models:
         """After running out of memory, hold nothing: the next attempt begins with all there is."""
         if isinstance(fault, OutOfMemory):
             self._loaded.clear()
-            _release_memory()
+            give_back()
 
     def _load(self, model: Model) -> "Bundle":
         from gpu_ops.bundle import load_bundle
@@ -106,7 +106,7 @@ class Models:
             or size + sum(kept for _, kept in self._loaded.values()) > settings.models_kept_bytes
         ):
             self._loaded.popitem(last=False)
-            _release_memory()
+            give_back()
 
     def folder(self, model: Model) -> Path:
         """The model's files, fetched where they are missing or not what the digest says."""
@@ -187,12 +187,3 @@ def _write_whole(path: Path, data: bytes) -> None:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
-
-
-def _release_memory() -> None:
-    import gc
-
-    gc.collect()
-    torch = sys.modules.get("torch")  # importing it now might need memory that is not there
-    if torch is not None and torch.cuda.is_available():
-        torch.cuda.empty_cache()

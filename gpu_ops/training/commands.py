@@ -13,6 +13,7 @@ from types import FrameType
 
 import torch
 
+from gpu_ops.memory import keep_freed
 from gpu_ops.progress import Progress
 from gpu_ops.stylegan2.files import save_generator
 from gpu_ops.stylegan2.generator import GeneratorConfig
@@ -23,15 +24,6 @@ from gpu_ops.training.ranks import Ranks, together
 from gpu_ops.training.state import TrainingConfig, TrainingState
 
 MODULE = "gpu_ops.training.generator"
-
-# Without these, every activation of some megabytes is fresh memory from the system, and on a CPU most
-# of the time goes into page faults. glibc and torch read them when a process starts.
-ALLOCATOR = {
-    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(4 << 30),
-    "MALLOC_TOP_PAD_": str(64 << 20),
-    "THP_MEM_ALLOC_ENABLE": "1",
-}
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -191,10 +183,9 @@ def _save(state: TrainingState, out: Path, checkpoint: Path) -> None:
 
 
 def main() -> None:
-    """Run the command line, first starting anew with the allocator's settings where they are missing."""
+    """Run the command line."""
+    keep_freed()
     options = parse(sys.argv[1:])
-    if sys.platform == "linux" and any(name not in os.environ for name in ALLOCATOR):
-        os.execve(sys.executable, [sys.executable, "-m", MODULE, *sys.argv[1:]], {**ALLOCATOR, **os.environ})
     with together(options.ranks, MODULE, sys.argv[1:]) as ranks:
         status = run(options, ranks)
     sys.exit(status)

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 
 from gpu_ops.picture import Picture
 from gpu_ops.progress import Progress, State, Steps
-from gpu_ops.segmenter import Segmenter, SegmenterConfig, by_resolution, resize_at
+from gpu_ops.reading import resize_at
+from gpu_ops.segmenter import Segmenter, SegmenterConfig, by_resolution
 from gpu_ops.stylegan2.generator import Generator
 from gpu_ops.training.tensors import adam_state, network_state, restore_adam, restore_network
 

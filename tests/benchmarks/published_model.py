@@ -14,8 +14,9 @@ from gpu_ops.edit_objective import EditObjective
 from gpu_ops.perceptual import Perceptual
 from gpu_ops.presets import PRESETS
 from gpu_ops.prior import WhitenedPrior
+from gpu_ops.reading import resize_at
 from gpu_ops.roi import default_buffer_px
-from gpu_ops.segmenter import Segmenter, resize_at
+from gpu_ops.segmenter import Segmenter
 from gpu_ops.stylegan2.generator import Generator, GeneratorConfig
 from gpu_ops.training.segmenter import segmenter_for
 

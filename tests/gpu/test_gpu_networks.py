@@ -6,6 +6,7 @@ import torch
 from nearness import apart, finish, levels, unlike, usually_apart
 
 from gpu_ops.picture import to_tensor, to_uint8
+from gpu_ops.reading import Places
 from gpu_ops.sample import sample
 from gpu_ops.stylegan2.generator import Generator, GeneratorConfig
 from gpu_ops.uncertainty import uncertainty
@@ -62,8 +63,8 @@ def test_part_logits_of_whole_pictures_and_of_some_pixels(cars, exact, codes, de
     assert apart(cars.segmenter.logits(near), wanted) <= FLOAT32
     for count in (50, 5000):  # fewer pixels than the large maps have, and more
         pixels = torch.randperm(wanted[:, 0].numel(), generator=torch.Generator().manual_seed(1))[:count]
-        some = cars.segmenter.each_at(near, pixels.to(device))
-        assert apart(some, exact.segmenter.each_at(features, pixels)) <= FLOAT32
+        some = cars.segmenter.each_at(near, Places(pixels.to(device), cars.resolution_px))
+        assert apart(some, exact.segmenter.each_at(features, Places(pixels, cars.resolution_px))) <= FLOAT32
     unsure = uncertainty(cars.segmenter, near)
     assert float((unsure.cpu() - uncertainty(exact.segmenter, features)).abs().max()) <= 1e-3  # nats
 

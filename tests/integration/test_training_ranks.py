@@ -1,7 +1,6 @@
 """Two processes train one model, end together when told to, and leave what one alone can go on from."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gpu_ops.training.commands import ALLOCATOR, MODULE, parse, run_config
+from gpu_ops.training.commands import MODULE, parse, run_config
 from gpu_ops.training.generator import train
 from gpu_ops.training.pictures import Pictures
 from gpu_ops.training.state import TrainingState
@@ -66,7 +65,6 @@ def test_two_ranks_stop_when_told_to_and_one_goes_on(tmp_path: Path) -> None:
     arguments = ["--data", str(data), "--out", str(out), *TINY, "--kimg", "1000", "--log-s", "0"]
     first = subprocess.Popen(
         [sys.executable, "-m", MODULE, *arguments, "--ranks", "2"],
-        env={**os.environ, **ALLOCATOR},  # with these it need not start itself anew
         start_new_session=True,
     )
     log = out / "log.jsonl"

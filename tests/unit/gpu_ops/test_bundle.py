@@ -15,6 +15,7 @@ from gpu_ops.encoder import Encoder, EncoderConfig
 from gpu_ops.errors import IncompleteModelError, WeightsError
 from gpu_ops.judge import Judge
 from gpu_ops.network_file import save_network
+from gpu_ops.reading import Places
 
 
 @pytest.fixture
@@ -124,7 +125,7 @@ def test_a_model_that_was_not_annotated_yet_can_draw_and_says_what_it_lacks(fold
     assert (pictures.shape, masks.shape, int(masks.max())) == ((2, 3, 32, 32), (2, 32, 32), 0)
     features = bundle.generator.synthesise(w_plus).features
     with pytest.raises(IncompleteModelError, match="annotated"):
-        bundle.segmenter.logits_at(features, torch.arange(3))
+        bundle.segmenter.logits_at(features, Places(torch.arange(3), 32))
 
 
 def test_networks_that_know_other_parts_are_refused(folder: Path) -> None:

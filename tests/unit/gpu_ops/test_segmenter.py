@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from gpu_ops.bundle import Bundle
+from gpu_ops.reading import Places
 from gpu_ops.segmenter import Segmenter, SegmenterConfig
 from gpu_ops.training.segmenter import FeatureMaps, segmenter_for
 
@@ -100,7 +101,7 @@ def test_logits_at_pixels_equal_the_logits_there(count: int, share: float) -> No
     total = count * SIZE * SIZE
     pixels = torch.randperm(total)[: int(share * total)]
     whole = segmenter.logits(features).permute(0, 2, 3, 1).flatten(0, 2)  # [N * R * R, K]
-    got = segmenter.logits_at(features, pixels)
+    got = segmenter.logits_at(features, Places(pixels, SIZE))
     torch.testing.assert_close(got, whole[pixels], rtol=1e-9, atol=1e-9)
     if len(pixels):
         weighing = torch.randn_like(got)

@@ -10,6 +10,7 @@ from scipy.special import softmax
 from scipy.stats import entropy
 
 from gpu_ops.bundle import Bundle
+from gpu_ops.reading import Places
 from gpu_ops.uncertainty import disagreement, picture_score, uncertainty
 
 
@@ -35,7 +36,7 @@ def test_a_map_has_each_pixels_own_uncertainty(tiny: Bundle, codes: Callable[...
     size = tiny.resolution_px
     assert found.shape == (3, size, size)
     pixel = 2 * size * size + 5 * size + 9
-    alone = disagreement(tiny.segmenter.each_at(features, torch.tensor([pixel])))
+    alone = disagreement(tiny.segmenter.each_at(features, Places(torch.tensor([pixel]), size)))
     assert float(found[2, 5, 9]) == pytest.approx(float(alone), abs=1e-5)
     assert float(found.max()) > 0
 
