@@ -5,6 +5,7 @@ time: so a strength of 0 gives the inversion, and 1 the learned picture, bit for
 Source: Ling et al. 2021 (EditGAN), section 3.3. Departure: `auto` chooses among the three by what leaks.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,7 +21,7 @@ from gpu_ops.metrics import Flags
 from gpu_ops.picture import Picture
 from gpu_ops.presets import weigh
 from gpu_ops.progress import Progress, State, Steps
-from gpu_ops.refine import View, draw, leak_db, look, refine_weights, which_better
+from gpu_ops.refine import Unmasked, View, draw, leak_db, look, refine_weights, which_better
 from gpu_ops.roi import default_buffer_px, region_of_interest
 from gpu_ops.score import leak, outside_of
 
@@ -110,7 +111,8 @@ def apply(
     q_edit: tuple[int, ...],
     plan: Plan,
     *,
-    before: View | None = None,
+    before: View | Callable[[], View] | None = None,
+    drawn: Unmasked | None = None,
     applied: View | None = None,
     found: Optimised | None = None,
     resume: State | None = None,
@@ -118,7 +120,8 @@ def apply(
     """Apply the vectors' sum delta_w [L, D] (None: every strength is 0) to one code w_plus [1, L, D].
 
     q_edit  part ids that the vectors are about; empty: those that they change here
-    before  how w_plus looks, and applied how w_plus + delta_w does, where that is known already
+    before  how w_plus looks, or what gives that, asked once the picture is drawn
+    drawn   w_plus + delta_w, and applied how that looks; all of these where they are known already
     found   what an earlier attempt came to; nothing is optimised again
 
     Yields Progress after each step of optimisation, or once, as soon as the picture is drawn; early when sent
@@ -127,10 +130,12 @@ def apply(
     """
     told = found is not None or resume is not None
     if plan.mode == "vector" and delta_w is not None and applied is None:
-        drawn = draw(bundle, w_plus + delta_w.to(w_plus))
+        seen = drawn or draw(bundle, w_plus + delta_w.to(w_plus))
         if not told:
-            yield Progress(1, 1, state=_done, preview=lambda: drawn.pictures)
-        told, applied = True, drawn.view()
+            yield Progress(1, 1, state=_done, preview=lambda: seen.pictures)
+        told, applied = True, seen.view()
+    if callable(before):
+        before = before()
     outlook = look_ahead(bundle, w_plus, delta_w, q_edit, plan, before, applied)
     if outlook.way == "vector":
         if not told:

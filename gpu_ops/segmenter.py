@@ -7,7 +7,7 @@ Source: Zhang et al. 2021 (DatasetGAN); Ling et al. 2021 (EditGAN).
 """
 
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import torch
@@ -30,11 +30,13 @@ class FirstLayer:
     table    rows [V, E * H1]: the bias, and of the maps that the layer was applied to, one after the other
     maps     the others [N, r, r, C]
     weights  what is still to be applied to those, [C, E * H1] of all of them together
+    rest     what follows: [E, P, H1] -> [E, P, K]
     """
 
     table: torch.Tensor
     maps: list[torch.Tensor]
     weights: torch.Tensor
+    rest: Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -103,19 +105,23 @@ class Segmenter(nn.Module):
         """Logits [E, P, K] of every classifier for rows of concatenated features, [P, C] or [E, P, C]."""
         if rows.dim() == 2:
             rows = rows.expand(self.config.classifiers, -1, -1)
-        return self._rest(F.relu_(torch.baddbmm(self.bias1[:, None], rows, self.weight1.mT)))
+        hidden = F.relu_(torch.baddbmm(self.bias1[:, None], rows, self.weight1.mT))  # [E, P, H1]
+        if not self.training:
+            return self._folded()(hidden)
+        hidden = torch.baddbmm(self.bias2[:, None], self.norm1(hidden), self.weight2.mT)  # [E, P, H2]
+        hidden = self.norm2(F.relu(hidden))
+        return torch.baddbmm(self.bias3[:, None], hidden, self.weight3.mT)  # [E, P, K]
 
-    def _rest(self, hidden: torch.Tensor) -> torch.Tensor:
-        """All that follows the first layer and its ReLU: [E, P, H1] -> [E, P, K]."""
-        if self.training:
-            hidden = self.norm1(hidden)
-            hidden = torch.baddbmm(self.bias2[:, None], hidden, self.weight2.mT)  # [E, P, H2]
-            hidden = self.norm2(F.relu(hidden))
-            return torch.baddbmm(self.bias3[:, None], hidden, self.weight3.mT)  # [E, P, K]
+    def _folded(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        """All that follows the first layer and its ReLU, in evaluation: [E, P, H1] -> [E, P, K]."""
         weight2, bias2 = self.norm1.folded_into(self.weight2, self.bias2)
         weight3, bias3 = self.norm2.folded_into(self.weight3, self.bias3)
-        hidden = torch.baddbmm(bias2[:, None], hidden, weight2.mT)  # [E, P, H2]
-        return torch.baddbmm(bias3[:, None], F.relu_(hidden), weight3.mT)  # [E, P, K]
+
+        def rest(hidden: torch.Tensor) -> torch.Tensor:
+            hidden = torch.baddbmm(bias2[:, None], hidden, weight2.mT)  # [E, P, H2]
+            return torch.baddbmm(bias3[:, None], F.relu_(hidden), weight3.mT)  # [E, P, K]
+
+        return rest
 
     def logits_at(self, features: list[torch.Tensor], places: Places) -> torch.Tensor:
         """Logits [P, K], averaged over the classifiers, of some pixels alone; arguments as of each_at."""
@@ -144,7 +150,8 @@ class Segmenter(nn.Module):
                 flat = flat.index_select(0, some)
             rows.append((flat @ self._weights(start, stop)).to(self.bias1.dtype))
             start = stop
-        return FirstLayer(torch.cat(rows), maps, self._weights(start, self.weight1.shape[2]))
+        weights = self._weights(start, self.weight1.shape[2])
+        return FirstLayer(torch.cat(rows), maps, weights, self._folded())
 
     def _weights(self, start: int, stop: int) -> torch.Tensor:
         """The first layer's, of some of the channels: a view [C, E * H1]."""
@@ -163,7 +170,7 @@ class Segmenter(nn.Module):
         hidden = F.relu_(hidden)  # of a view of it, gradients would be copied several times
         count = self.config.classifiers
         hidden = hidden.reshape(len(pixels), count, self.config.widths[0]).transpose(0, 1)  # [E, P, H1]
-        return self._rest(hidden)
+        return layer.rest(hidden)
 
     def logits(self, features: list[torch.Tensor]) -> torch.Tensor:
         """Logits [N, K, R, R] of whole pictures, averaged over the classifiers.

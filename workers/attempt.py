@@ -1,6 +1,6 @@
 """One claimed run of a job, as its recipe sees it: what was asked for, and where results go."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -12,17 +12,17 @@ from storage.objects import output_key
 from storage.records import Claim, Job, ObjectRef
 from storage.specs import JOB_SPEC, JobSpec
 from storage.stores import Stores
+from workers.writing import Refs, Writer
 
 if TYPE_CHECKING:
     from workers.models import Models
-    from workers.writing import Writer
 
 
 @dataclass(frozen=True)
 class Saved:
     """What an attempt leaves: outputs by name, the figures kept on the row, records for the library."""
 
-    outputs: dict[str, ObjectRef]
+    outputs: Mapping[str, ObjectRef]
     result: dict[str, object]
     kept: Kept = NOTHING_KEPT
 
@@ -30,15 +30,16 @@ class Saved:
 @dataclass(frozen=True)
 class Attempt:
     """moved: told of each output that was written, so that saving many of them is not taken to be hung.
-    writer: what outputs in memory are left to; without one, each is there when `put` returns.
+    writer: what outputs in memory are left to, and whatever else nothing need wait for; without one, each is
+    there when `put` returns.
     """
 
     claim: Claim
     stores: Stores
     models: "Models"
-    outputs: dict[str, ObjectRef] = field(default_factory=dict)
+    outputs: Refs = field(default_factory=Refs)
     moved: Callable[[], None] = lambda: None
-    writer: "Writer | None" = None
+    writer: Writer | None = None
 
     @property
     def job(self) -> Job:
@@ -56,11 +57,20 @@ class Attempt:
         """How many items to work on at once: half as many each time this job ran out of memory."""
         return max(1, most >> self.job.out_of_memory)
 
-    def put(self, name: str, data: bytes | BinaryIO, media_type: str) -> None:
-        """Keep an output under the attempt's own prefix."""
+    def put(self, name: str, data: bytes | BinaryIO | Callable[[], bytes], media_type: str) -> None:
+        """Keep an output under the attempt's own prefix: the bytes, or what is called for them, later and
+        in another thread."""
         key = output_key(self.job.tenant_id, self.job.id, self.job.attempt, name)
-        if self.writer is not None and isinstance(data, bytes):
-            self.outputs[name] = self.writer.put(key, data, media_type, then=self.moved)
+        if self.writer is not None and not hasattr(data, "read"):
+            make = data if callable(data) else lambda: data
+            self.outputs.expect(name, self.writer.put(key, make, media_type, then=self.moved))
             return
-        self.outputs[name] = self.stores.objects.put(key, data, media_type)
+        self.outputs[name] = self.stores.objects.put(key, data() if callable(data) else data, media_type)
         self.moved()
+
+    def meanwhile(self, work: Callable[[], None]) -> None:
+        """Do what nothing waits for but the attempt's end."""
+        if self.writer is None:
+            work()
+        else:
+            self.writer.do(work)

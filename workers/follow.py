@@ -86,10 +86,17 @@ class Teller:
             "seconds_left": self._seconds_left(progress),
             "seconds": round(now - self._began, 2),
         }
-        preview = self._previews.of(progress)
-        if preview is not None:
-            message["preview"] = preview
-        self._attempt.stores.progress.publish(self._attempt.job.id, message)
+
+        def send() -> None:
+            preview = self._previews.of(progress)
+            if preview is not None:
+                message["preview"] = preview
+            self._attempt.stores.progress.publish(self._attempt.job.id, message)
+
+        if progress.total > 1:
+            send()
+        else:  # of a forward pass, which goes on at once
+            self._attempt.meanwhile(send)
 
     def _seconds_left(self, progress: "Progress") -> float | None:
         """From the rate of the last steps; None before there is one."""

@@ -52,6 +52,12 @@ def cpu_threads(settings: Settings, resolution_px: int) -> int:
     return 1 if resolution_px <= SMALL_PX else len(os.sched_getaffinity(0))
 
 
+def core_is_free(settings: Settings, device: str, resolution_px: int) -> bool:
+    """Whether work of a model of this resolution leaves a core of this machine idle."""
+    small = not settings.threads and resolution_px <= SMALL_PX
+    return small and device == "cpu" and len(os.sched_getaffinity(0)) > 1
+
+
 class Models:
     """One process's loaded models. Not thread-safe: a pool child runs one job at a time."""
 

@@ -11,8 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,11 @@ from editq.folder import DataFolder
 from gpu_ops.apply import Plan, apply
 from gpu_ops.bundle import Bundle, load_bundle
 from gpu_ops.picture import to_uint8
+from gpu_ops.refine import look
 from gpu_ops.sample import seeded_code
 from storage.pictures import encode_png
 from storage.specs import JOB_SPEC
+from workers.aside import aside
 
 UP = (sys.executable, "-m", "editq.cli", "up")
 CARS = Path(gpu_ops.__path__[0]) / "pretrained" / "cars"
@@ -91,14 +94,19 @@ def edits(client: Client, runs: int) -> Figure:
 
 
 def applies(client: Client, count: int) -> list[Figure]:
-    """Distinct requests: submit, wait, fetch and decode, each over two things in this process, on the same
-    model: a forward pass to a PNG, and gpu_ops' own `apply`, which looks at the picture before as well, tells
-    the two apart, and is what the job does. The p95 of the one over the p95 of the other; pair by pair, the
-    spread of both counts."""
+    """Distinct requests: submit, wait, fetch and decode, each over three things in this process, on the same
+    model: a forward pass to a PNG; gpu_ops' own `apply`, which looks at the picture before as well, and tells
+    the two apart; and that with the picture before drawn beside it on another core, which is what the job
+    does. The p95 of the one over the p95 of the other; pair by pair, the spread of both counts."""
     vector = next(v for v in client.list_vectors() if v["name"] == "larger wheels")
     torch.set_num_threads(1)
     bundle = load_bundle(CARS)
-    through, bare, operated = [], [], []
+    through: list[float] = []
+    others: dict[str, tuple[Callable[[int], bytes], list[float]]] = {
+        "a forward pass to a PNG": (partial(bare_apply, bundle), []),
+        "gpu_ops.apply to a PNG": (partial(operation, bundle), []),
+        "gpu_ops.apply on two cores to a PNG": (partial(operation, bundle, core_free=True), []),
+    }
     for seed in range(-2, count):
         began = time.perf_counter()
         use = {"vector": vector["id"], "strength": 1 + seed * 1e-4}
@@ -106,15 +114,15 @@ def applies(client: Client, count: int) -> list[Figure]:
         name = next(each for each in job["outputs"] if each.startswith("picture_"))
         decoded(client.output(job["id"], name))
         through.append(time.perf_counter() - began)
-        began = time.perf_counter()
-        decoded(bare_apply(bundle, seed + 1000))
-        bare.append(time.perf_counter() - began)
-        began = time.perf_counter()
-        decoded(operation(bundle, seed + 1000))
-        operated.append(time.perf_counter() - began)
-    through, bare, operated = through[2:], bare[2:], operated[2:]
-    figures = [of_runs("apply, whole service", through, "s", bare, over=True)]
-    for name, times in (("a forward pass to a PNG", bare), ("gpu_ops.apply to a PNG", operated)):
+        for call, times in others.values():
+            began = time.perf_counter()
+            decoded(call(seed + 1000))
+            times.append(time.perf_counter() - began)
+    through = through[2:]
+    figures = [of_runs("apply, whole service", through, "s")]
+    for name, (_, times) in others.items():
+        del times[:2]
+        figures.append(of_runs(f"apply, {name}", times, "s"))
         more = [(a - b) * 1000 for a, b in zip(through, times, strict=True)]
         figures += [
             of_runs(f"apply, whole service over {name}, median", more, "ms"),
@@ -140,10 +148,11 @@ def bare_apply(bundle: Bundle, seed: int) -> bytes:
     return encode_png(to_uint8(drawn)[0])
 
 
-def operation(bundle: Bundle, seed: int) -> bytes:
+def operation(bundle: Bundle, seed: int, *, core_free: bool = False) -> bytes:
     """What an `apply` job does between its inputs and its outputs, and the one picture's PNG bytes."""
     w_plus = seeded_code(bundle, seed, 0.7)
-    steps = apply(bundle, w_plus, (0.1 * w_plus.roll(1, dims=1))[0], (), Plan())
+    before = aside(lambda: look(bundle, w_plus), free=core_free)
+    steps = apply(bundle, w_plus, (0.1 * w_plus.roll(1, dims=1))[0], (), Plan(), before=before)
     while True:
         try:
             next(steps)

@@ -1,5 +1,6 @@
 """apply: vectors of the library applied to pictures, inversions and samples, once or in a sweep."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from gpu_ops.filmstrip import filmstrip
 from gpu_ops.photo import Edited
 from gpu_ops.picture import Picture
 from gpu_ops.progress import State, Steps
-from gpu_ops.refine import View
+from gpu_ops.refine import Unmasked, View, draw
 from gpu_ops.vectors import Use, combine
 from storage.amounts import strength_for
 from storage.errors import InvalidInput
@@ -21,7 +22,9 @@ from storage.library_records import Kept, Model, Vector
 from storage.masks import resolve_parts
 from storage.photographs import check_pasted, pasted
 from storage.vector_specs import REFINE_STEPS, ApplyPoint, ApplySpec, VectorUse
+from workers.aside import aside
 from workers.attempt import Attempt, Saved
+from workers.models import core_is_free
 from workers.recipe import Recipe
 from workers.recipes.apply_together import BEFORE, Place, draw_together
 from workers.recipes.course import Course
@@ -53,7 +56,8 @@ class Chosen:
 @dataclass(frozen=True)
 class ApplyTask:
     """q_edit: part ids that the vectors are about, together; none where one of them does not say.
-    views: what was drawn already, together with others'. outputs: where what it makes goes."""
+    outputs: where what it makes goes. core_free: whether two pictures may be drawn side by side.
+    views: what was drawn already, together with others'."""
 
     spec: ApplySpec
     model: Model
@@ -63,6 +67,7 @@ class ApplyTask:
     q_edit: tuple[int, ...]
     plan: Plan
     outputs: Outputs
+    core_free: bool = False
     views: dict[Place, View] = field(default_factory=dict)
 
     def change(self, column: int, w_plus: torch.Tensor) -> torch.Tensor | None:
@@ -94,7 +99,8 @@ def _load(attempt: Attempt) -> ApplyTask:
     q_edit = resolve_parts(names, model.parts, model.groups, field="vectors")
     points = read_points(attempt, spec.points, model, bundle, steps=spec.inversion_steps, how=spec.inverting)
     outputs = Outputs(attempt, model, vectors=[each.vector.id for each in chosen])
-    return ApplyTask(spec, model, bundle, points, chosen, q_edit, plan_of(spec, chosen), outputs)
+    free = core_is_free(attempt.models.settings, bundle.device.type, model.resolution_px)
+    return ApplyTask(spec, model, bundle, points, chosen, q_edit, plan_of(spec, chosen), outputs, free)
 
 
 def read_vector(attempt: Attempt, use: VectorUse, model: Model, index: int) -> Chosen:
@@ -131,18 +137,25 @@ def _operate(task: ApplyTask, resume: State | None) -> Steps[list[Strip]]:
     task.outputs.tensor(W_PLUS, torch.cat([codes[point].w_plus for point in spec.points]))
     strips = []
     for row, point in enumerate(spec.points):
-        code = codes[point]
-        before, applied = task.views.get((row, BEFORE)) or view_of(task.model, bundle, code), []
-        task.outputs.picture(f"inverted_{row:03d}.png", before.pictures[0], seed=point.seed)
-        task.outputs.mask(f"inverted_mask_{row:03d}.png", before.masks[0], seed=point.seed)
+        code, applied = codes[point], []
+        before = _looked_at(task, row, code)
         for column in range(len(spec.sweep)):
             applied.append((yield from _apply(task, course, code, before, row, column)))
-        strips.append(Strip(point, code, before, applied))
+        strips.append(Strip(point, code, before(), applied))
     return strips
 
 
+def _looked_at(task: ApplyTask, row: int, code: Inverted) -> Callable[[], View]:
+    """How a point looks, which nothing waits for but what is compared with it."""
+    known, seed = task.views.get((row, BEFORE)), task.spec.points[row].seed
+    before = aside(lambda: known or view_of(task.model, task.bundle, code), free=task.core_free)
+    task.outputs.picture(f"inverted_{row:03d}.png", lambda: before().pictures[0], seed=seed)
+    task.outputs.mask(f"inverted_mask_{row:03d}.png", lambda: before().masks[0], seed=seed)
+    return before
+
+
 def _apply(
-    task: ApplyTask, course: Course, code: Inverted, before: View, row: int, column: int
+    task: ApplyTask, course: Course, code: Inverted, before: Callable[[], View], row: int, column: int
 ) -> Steps[Applied]:
     """One point at one factor of the sweep."""
     name, steps_name = f"apply_{row}_{column}", f"steps_{row}_{column}"
@@ -158,6 +171,7 @@ def _apply(
         task.q_edit,
         task.plan,
         before=before,
+        drawn=_drawn(task, code, row, column),
         applied=task.views.get((row, column)),
         found=found,
         resume=course.resumed(name),
@@ -167,6 +181,20 @@ def _apply(
     course.keep(name, done.delta_w)
     course.keep(steps_name, torch.tensor(done.steps))
     return applied
+
+
+def _drawn(task: ApplyTask, code: Inverted, row: int, column: int) -> Unmasked | None:
+    """The picture with the vectors, where that is all there is to be drawn: written while it is looked at."""
+    change = task.change(column, code.w_plus)
+    if task.plan.mode != "vector" or change is None or (row, column) in task.views:
+        return None
+    drawn = draw(code.bundle(task.bundle), code.w_plus + change.to(code.w_plus))
+    task.outputs.picture(_picture(row, column), drawn.pictures[0], seed=task.spec.points[row].seed)
+    return drawn
+
+
+def _picture(row: int, column: int) -> str:
+    return f"picture_{row:03d}_{column:02d}.png"
 
 
 def _save(attempt: Attempt, task: ApplyTask, strips: list[Strip]) -> Saved:
@@ -202,7 +230,8 @@ def _kept(attempt: Attempt, task: ApplyTask, strips: list[Strip]) -> Kept:
 def _save_strip(outputs: Outputs, task: ApplyTask, strip: Strip, row: int) -> None:
     seed = strip.point.seed
     for column, applied in enumerate(strip.applied):
-        outputs.picture(f"picture_{row:03d}_{column:02d}.png", applied.picture, seed=seed)
+        if (name := _picture(row, column)) not in outputs:
+            outputs.picture(name, applied.picture, seed=seed)
         outputs.mask(f"mask_{row:03d}_{column:02d}.png", applied.mask, seed=seed)
     if len(strip.applied) > 1:
         pictures, masks = ([getattr(each, what) for each in strip.applied] for what in ("picture", "mask"))

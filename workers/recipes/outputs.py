@@ -1,7 +1,7 @@
 """What jobs leave behind: pictures, masks and tensors that say where they come from."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from storage.records import Job
 from storage.version import code_version
 from workers.attempt import Attempt
 
+Shown = Picture | Callable[[], Picture]  # or what gives it: called later, in another thread
 TENSORS = "application/octet-stream"
 W_PLUS, DELTA_W = "w_plus.safetensors", "delta_w.safetensors"
 
@@ -41,22 +42,26 @@ class Outputs:
             "attempt": job.attempt,
         }
 
-    def picture(self, name: str, picture: Picture, *, seed: int | None = None) -> None:
-        text = {"editq": json.dumps(self.provenance(seed))}
-        self._attempt.put(name, encode_png(picture, text), "image/png")
+    def __contains__(self, name: str) -> bool:
+        return name in self._attempt.outputs
 
-    def mask(self, name: str, mask: Picture, *, seed: int | None = None) -> None:
-        text = {"editq": json.dumps(self.provenance(seed))}
-        self._attempt.put(name, encode_mask(mask, self._model.parts, text), "image/png")
+    def picture(self, name: str, picture: Shown, *, seed: int | None = None) -> None:
+        self._attempt.put(name, lambda: encode_png(_known(picture), self._text(seed)), "image/png")
+
+    def mask(self, name: str, mask: Shown, *, seed: int | None = None) -> None:
+        make = lambda: encode_mask(_known(mask), self._model.parts, self._text(seed))  # noqa: E731
+        self._attempt.put(name, make, "image/png")
+
+    def _text(self, seed: int | None) -> dict[str, str]:
+        return {"editq": json.dumps(self.provenance(seed))}
 
     def tensor(self, file: str, tensor: torch.Tensor, *, name: str | None = None) -> None:
         """The tensor's name inside the file is by default the file's, less its suffix."""
-        name = name or file.removesuffix(".safetensors")
-        self._attempt.put(file, save({name: tensor.detach().cpu().contiguous()}), TENSORS)
+        self.tensors(file, {name or file.removesuffix(".safetensors"): tensor})
 
     def tensors(self, file: str, tensors: dict[str, torch.Tensor]) -> None:
         named = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        self._attempt.put(file, save(named), TENSORS)
+        self._attempt.put(file, lambda: save(named), TENSORS)
 
     def json(self, name: str, members: dict[str, Any]) -> None:
         self._attempt.put(name, json.dumps(plain(members), indent=1).encode(), "application/json")
@@ -71,6 +76,10 @@ class Outputs:
             "steps": steps,
             **plain(figures),
         }
+
+
+def _known(shown: Shown) -> Picture:
+    return shown() if callable(shown) else shown
 
 
 def read_tensor(attempt: Attempt, job: Job, file: str) -> torch.Tensor:
