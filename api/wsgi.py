@@ -5,9 +5,9 @@ from storage.log import configure_logging
 from storage.settings import Settings
 from storage.stores import open_stores
 from storage.tracing import configure_tracing
-from workers.queue import make_ring
+from workers.queue import Doorbell
 
 settings = Settings()
 configure_logging(settings)
 configure_tracing(settings, "editq-api")
-app = create_app(settings, open_stores(settings), make_ring(settings))
+app = create_app(settings, open_stores(settings), Doorbell(settings.redis_url).ring)

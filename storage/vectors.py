@@ -7,7 +7,9 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
+    String,
     Table,
+    bindparam,
     delete,
     exists,
     func,
@@ -30,6 +32,10 @@ from storage.records import SYSTEM_TENANT, ObjectRef, Page
 from storage.rows import open_job_naming
 from storage.tables import IMAGES
 
+_READABLE = select(VECTORS).where(  # made once
+    VECTORS.c.id == bindparam("of_vector", type_=String),
+    VECTORS.c.tenant_id.in_((bindparam("of_tenant", type_=String), SYSTEM_TENANT)),
+)
 _PICTURES_LOCK = 0x70696373  # "pics"
 _ELEMENTS = {"sqlite": func.json_each, "postgresql": func.json_array_elements_text}
 
@@ -50,7 +56,10 @@ class SqlVectors:
 
     def get_vector(self, tenant_id: str, vector_id: str) -> Vector:
         with self._database.read() as connection:
-            return _found(connection.execute(_readable(tenant_id, vector_id)).one_or_none(), vector_id)
+            row = connection.execute(
+                _READABLE, {"of_tenant": tenant_id, "of_vector": vector_id}
+            ).one_or_none()
+            return _found(row, vector_id)
 
     def list_vectors(
         self,
@@ -115,8 +124,9 @@ class SqlVectors:
 
     def _own(self, connection: Connection, tenant_id: str, vector_id: str) -> Vector:
         """The tenant's own vector, its row locked."""
-        query = _readable(tenant_id, vector_id).with_for_update()
-        return refuse_others(tenant_id, _found(connection.execute(query).one_or_none(), vector_id))
+        asked = {"of_tenant": tenant_id, "of_vector": vector_id}
+        row = connection.execute(_READABLE.with_for_update(), asked).one_or_none()
+        return refuse_others(tenant_id, _found(row, vector_id))
 
 
 def refuse_others(tenant_id: str, vector: Vector) -> Vector:
@@ -199,12 +209,6 @@ def _write_objects(
     keys = sorted({ref.key for ref in files.values()})
     if keys:
         connection.execute(insert(table), [{**of, "key": key} for key in keys])
-
-
-def _readable(tenant_id: str, vector_id: str) -> Any:
-    return select(VECTORS).where(
-        VECTORS.c.id == vector_id, VECTORS.c.tenant_id.in_({tenant_id, SYSTEM_TENANT})
-    )
 
 
 def _found(row: Row[Any] | None, vector_id: str) -> Vector:

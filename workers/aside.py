@@ -22,5 +22,9 @@ def aside(work: Callable[[], T], *, free: bool) -> Callable[[], T]:
 def _thread() -> ThreadPoolExecutor:
     import torch
 
-    # each thread has a number of its own of OpenMP's; with the same one it gives the same bytes
-    return ThreadPoolExecutor(1, "aside", initializer=torch.set_num_threads, initargs=(1,))
+    def compute_alone() -> None:
+        """OpenMP counts for each thread anew: with the same number it gives the same bytes."""
+        torch.get_num_threads()  # else the first operation sets the number, to what another thread asked for
+        torch.set_num_threads(1)
+
+    return ThreadPoolExecutor(1, "aside", initializer=compute_alone)

@@ -17,7 +17,7 @@ from workers.lease import Phase
 from workers.models import Models
 from workers.pace import Pace
 from workers.presence import worker_name
-from workers.queue import Ring, make_ring
+from workers.queue import Doorbell, Ring
 from workers.recipe import AnyRecipe
 from workers.retry import Limits
 
@@ -38,17 +38,19 @@ class Bench:
     stall_limits_s: Mapping[Phase, float]
     guard: Guard
     pace: Pace = field(default_factory=Pace)
+    heard: Callable[[str, float], bool] = lambda _queue, _timeout_s: False
 
 
 @functools.cache
 def bench(queue: str, drain: Drain) -> Bench:
     settings = Settings()
-    stores = open_stores(settings)
+    stores, bell = open_stores(settings), Doorbell(settings.redis_url)
     return Bench(
         stores=stores,
         recipe_for=recipe_for,
         models=Models(stores.objects, settings),
-        ring=make_ring(settings),
+        ring=bell.ring,
+        heard=bell.heard,
         worker=worker_name(queue, os.getppid()),
         draining=lambda: drain.requested,
         lease_s=settings.lease_s,

@@ -17,7 +17,6 @@ import redis
 
 from storage.breaker import CircuitBreaker
 from storage.meters import observed
-from storage.settings import Settings
 from storage.tracing import span
 
 Ring = Callable[[str, str], None]  # (queue, job id): fast, and never raises
@@ -59,6 +58,15 @@ class Doorbell:
     def _send(self, queue: str, job_id: str) -> None:
         with observed("broker", "ring"), span("ring", kind="producer", queue=queue):
             self._redis.lpush(queue, message(queue, job_id))
+
+    def heard(self, queue: str, timeout_s: float) -> bool:
+        """Whether a ring came within so long, which is this caller's then. Below TIMEOUT_S."""
+        if not self._breaker.allows():
+            return False
+        try:
+            return self._redis.brpop([queue], timeout=timeout_s) is not None
+        except (redis.RedisError, OSError):
+            return False
 
     def waiting(self, queue: str) -> int | None:
         """How many messages wait for a worker; None when the broker does not answer."""
@@ -110,7 +118,3 @@ def message(queue: str, job_id: str) -> str:
         "properties": properties,
     }
     return json.dumps(envelope)
-
-
-def make_ring(settings: Settings) -> Ring:
-    return Doorbell(settings.redis_url).ring

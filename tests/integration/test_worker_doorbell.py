@@ -95,6 +95,19 @@ def read_message(raw: bytes) -> dict[str, Any]:
     return found | {"body": json.loads(base64.b64decode(found["body"]))}
 
 
+def test_a_ring_is_heard_by_one_and_waited_for_no_longer_than_asked(broker: Broker) -> None:
+    url, process = broker
+    bell = Doorbell(url)
+    bell.ring("gpu", "job")
+    assert bell.heard("gpu", 0.1)
+    began = time.monotonic()
+    assert not bell.heard("gpu", 0.1)
+    assert 0.1 <= time.monotonic() - began < 2 * TIMEOUT_S
+    process.send_signal(signal.SIGSTOP)
+    assert not bell.heard("gpu", 0.1)
+    process.send_signal(signal.SIGCONT)
+
+
 def test_threads_may_ring_together(broker: Broker) -> None:
     bell = Doorbell(broker[0])
     threads = [threading.Thread(target=lambda: [bell.ring("gpu", "j") for _ in range(10)]) for _ in range(16)]

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,7 @@ from worker_plant import Plant, begun_inversion, gpu, upload_noise
 from storage.masks import decode_mask
 from storage.records import Job, Priority, Status
 from storage.specs import JobOptions
+from workers.tasks import STAY_S
 
 STEPS = 150
 pytestmark = pytest.mark.timeout(300)
@@ -65,6 +67,16 @@ def test_the_worker_is_on_the_board(plant: Plant) -> None:
         "threads": 1,
     }
     assert by_queue["gpu"]["name"].endswith(f":{gpu(plant).process.pid}:gpu")
+
+
+def test_a_job_that_comes_soon_after_another_takes_no_message_of_celerys(plant: Plant) -> None:
+    """Nor is a ring lost that comes as the child goes: with pauses on both sides of how long it stays."""
+    plant.ended(plant.submit("sample"))
+    before = gpu(plant).output().count("received")
+    for pause_s in (0.0, 0.05, STAY_S - 0.05, STAY_S, STAY_S + 0.05, 3 * STAY_S):
+        time.sleep(pause_s)
+        assert_succeeded_once(plant, plant.submit("sample"), attempt=1, lost=0)
+    assert before < gpu(plant).output().count("received") < before + 6
 
 
 def test_a_lost_message_is_rung_again(plant: Plant) -> None:

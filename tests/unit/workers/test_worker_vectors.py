@@ -38,6 +38,21 @@ def apply(trial: Trial, *uses: dict[str, Any], **spec: Any) -> Job:
     return job
 
 
+def test_a_free_core_changes_no_byte(plant: Trial) -> None:
+    """The points' looks are drawn in another thread then; threads=1 of the plant leaves no core free."""
+    (vector,) = vectors(plant, learn(plant))
+    spec: dict[str, Any] = {"inputs": [{"seed": 3}, {"seed": 4}], "sweep": [0, 1.5]}
+    alone = apply(plant, {"vector": vector.id}, **spec)
+    views._kept.clear()
+    plant.settings = plant.settings.model_copy(update={"threads": 0})
+    beside = apply(plant, {"vector": vector.id}, **spec)
+    names = [name for name in alone.outputs if name != "provenance.json"]
+    assert list(alone.outputs) == list(beside.outputs)
+    for name in names:
+        one, other = output(plant, alone, name), output(plant, beside, name)
+        assert pixels(one) == pixels(other) if name.endswith(".png") else one == other, name
+
+
 def vectors(trial: Trial, job: Job) -> list[Vector]:
     return [trial.stores.library.get_vector("local", told["id"]) for told in job.result["vectors"]]
 
