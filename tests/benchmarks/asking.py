@@ -1,9 +1,10 @@
 """Requests to a service, as fast as some clients can make them or at a rate, each timed.
 
-With the standard library's client, or where as much as can be is asked for with wrk, if it is installed: what
-takes longer to ask than to answer would be measured instead.
+With the standard library's client, or if they are installed with hey at a rate, and with wrk where as much as
+can be is asked for: what takes longer to ask than to answer would be measured instead.
 """
 
+import csv
 import re
 import shutil
 import subprocess
@@ -11,6 +12,9 @@ import threading
 import time
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
+
+HEY = shutil.which("hey")
+AT_A_RATE = "clients in Python" if HEY is None else "hey"  # who asks so many times a second
 
 
 def asked(
@@ -25,7 +29,11 @@ def asked(
     status: int = 200,
 ) -> tuple[float, list[float]]:
     """(requests a second, seconds that each took). `per_s`: as many as are sent a second, by all clients
-    together; who is late with one sends the next at once. Raises AssertionError at another status."""
+    together, evenly spaced. Raises AssertionError at another status."""
+    if HEY is not None and per_s is not None:
+        command = [HEY, "-z", f"{seconds:g}s", "-c", "1", "-q", f"{per_s / clients:g}", "-o", "csv"]
+        command += ["-m", method, "-T", "application/json", "-d", (body or b"").decode(), address + path]
+        return _told_by_hey(command, clients, 1 / per_s, status)
     times: list[float] = []
     wrong: list[int] = []
     pause_s = clients / per_s if per_s else 0.0
@@ -53,6 +61,20 @@ def asked(
         thread.join()
     assert not wrong, f"{method} {path} was answered {wrong[0]}"
     return len(times) / (time.perf_counter() - began), times
+
+
+def _told_by_hey(command: list[str], clients: int, apart_s: float, status: int) -> tuple[float, list[float]]:
+    """By a process for each client: the workers of one would all ask at once."""
+    running = []
+    began = time.perf_counter()
+    for number in range(clients):
+        time.sleep(max(0.0, began + number * apart_s - time.perf_counter()))
+        running.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+    told = [line for each in running for line in csv.DictReader(each.communicate()[0].splitlines())]
+    wrong = [line["status-code"] for line in told if line["status-code"] != str(status)]
+    assert not wrong, f"{command[-1]} was answered {wrong[0]}"
+    until_s = max(float(line["offset"]) for line in told)
+    return len(told) / until_s, [float(line["response-time"]) for line in told]
 
 
 def most(address: str, path: str, *, seconds: float, clients: int = 4) -> tuple[float, str]:
