@@ -15,6 +15,7 @@ from storage.errors import KeyReused
 from storage.log import note
 from storage.records import GPU_QUEUE, IdempotencyKey, Job
 from storage.specs import JobSpec
+from workers.queue import Hint
 
 
 def replay(key: IdempotencyKey | None) -> Response | None:
@@ -52,7 +53,7 @@ def add(spec: JobSpec, key: IdempotencyKey | None, *, retry_of: str | None = Non
             idempotency=key,
         )
     note(job_id=job.id)
-    service().ring(job.queue, job.id)
+    service().ring(job.queue, str(Hint(job.id, spec.model)))
     return job
 
 

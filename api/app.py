@@ -84,7 +84,7 @@ class App(OpenAPI):
 
 
 def create_app(settings: Settings, stores: Stores, ring: Ring) -> OpenAPI:
-    """`ring(queue, job_id)` says that a queue has work; it must be fast and never raise."""
+    """`ring(queue, hint)` says that a queue has work; it must be fast and never raise."""
     app = App(
         __name__,
         info=Info(

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, String, bindparam, select
 
 from storage import transitions
 from storage.records import IdempotencyKey, Job
@@ -12,6 +12,15 @@ from storage.rows import job_of
 from storage.tables import IDEMPOTENCY_KEYS, JOBS
 
 T = TypeVar("T")
+_KEY = IDEMPOTENCY_KEYS.c
+_REMEMBERED = (  # made once
+    select(JOBS, _KEY.sha256.label("key_sha256"))
+    .join(IDEMPOTENCY_KEYS, _KEY.job_id == JOBS.c.id)
+    .where(
+        _KEY.tenant_id == bindparam("of_tenant", type_=String),
+        _KEY.key == bindparam("under_key", type_=String),
+    )
+)
 
 
 class KeyKnown(Exception):
@@ -19,13 +28,13 @@ class KeyKnown(Exception):
 
 
 def once(added: Callable[[], T | None], add: Callable[[], T]) -> T:
-    """What was added under this key, or is added now, also where two submits under one key meet."""
+    """What is added now, or was before under this key, also where two submits under one key meet."""
     while True:
+        with contextlib.suppress(KeyKnown):
+            return add()
         known = added()
         if known is not None:
             return known
-        with contextlib.suppress(KeyKnown):
-            return add()
 
 
 def remember(
@@ -46,13 +55,8 @@ def remember(
 
 def remembered(connection: Connection, tenant_id: str, idempotency: IdempotencyKey) -> Job | None:
     """Raises KeyReused."""
-    key = IDEMPOTENCY_KEYS.c
-    query = (
-        select(JOBS, key.sha256.label("key_sha256"))
-        .join(IDEMPOTENCY_KEYS, key.job_id == JOBS.c.id)
-        .where(key.tenant_id == tenant_id, key.key == idempotency.key)
-    )
-    row = connection.execute(query).one_or_none()
+    asked = {"of_tenant": tenant_id, "under_key": idempotency.key}
+    row = connection.execute(_REMEMBERED, asked).one_or_none()
     if row is None:
         return None
     transitions.refuse_another_request(idempotency, row.key_sha256, row.id)

@@ -212,8 +212,9 @@ class Settings(BaseSettings):
     )
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32",
-        description="What the steps of an edit compute in. bfloat16: faster where the processor has units "
-        "for it and the model is larger than 64 px. Pictures handed out are drawn in float32 anyway.",
+        description="What the steps of an edit compute in. bfloat16: faster for models larger than 64 px, "
+        "where the processor has units for it (else float32). Pictures handed out are drawn in float32 "
+        "anyway.",
     )
     perceptual_weights: str | None = Field(
         default=None,

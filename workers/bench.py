@@ -38,7 +38,7 @@ class Bench:
     stall_limits_s: Mapping[Phase, float]
     guard: Guard
     pace: Pace = field(default_factory=Pace)
-    heard: Callable[[str, float], bool] = lambda _queue, _timeout_s: False
+    heard: Callable[[str, float], str | None] = lambda _queue, _timeout_s: None
 
 
 @functools.cache

@@ -41,7 +41,8 @@ def follow(steps: "Steps[R]", attempt: Attempt, lease: Lease, checkpoints: Check
         lease.touch()
         counted.inc()
         teller.tell(progress)
-        rumours.heed()
+        if progress.total > 1:  # a forward pass is over before anybody could ask for anything
+            rumours.heed()
         if lease.stop is Stop.DRAIN:
             checkpoints.keep(progress)
         lease.check()

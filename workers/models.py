@@ -64,10 +64,12 @@ class Models:
     def __init__(self, objects: Objects, settings: Settings) -> None:
         self._objects, self.settings = objects, settings
         self._loaded: OrderedDict[str, tuple[Bundle, int]] = OrderedDict()
+        self._digests: dict[str, str] = {}  # of models by name, as they were asked for last
 
     def bundle(self, model: Model) -> "Bundle":
         """The model's networks on this worker's device, and as many CPU threads as serve them best."""
         self.prepare(model.resolution_px)
+        self._digests[model.name] = model.digest
         if model.digest in self._loaded:
             self._loaded.move_to_end(model.digest)
             return self._loaded[model.digest][0]
@@ -76,6 +78,10 @@ class Models:
         loaded = self._load(model)
         self._loaded[model.digest] = loaded, size
         return loaded
+
+    def loaded(self, name: str) -> bool:
+        """Whether a model of this name is in memory; a guess, where tenants have models of one name."""
+        return self._digests.get(name) in self._loaded
 
     def prepare(self, resolution_px: int) -> str:
         """Set the CPU threads that serve a model of this resolution best; the device to work on."""
@@ -103,7 +109,7 @@ class Models:
         device = self.prepare(model.resolution_px)
         log.info("loading the model %s (%s) on %s", model.name, model.digest[:12], device)
         bundle = load_bundle(self.folder(model), device, self._perceptual_weights())
-        return replace(bundle, low_precision=_low_precision(self.settings))
+        return replace(bundle, low_precision=_low_precision(self.settings, device))
 
     def _make_room(self, size: int) -> None:
         settings = self.settings
@@ -169,10 +175,17 @@ class Models:
         return path
 
 
-def _low_precision(settings: Settings) -> "torch.dtype | None":
+def _low_precision(settings: Settings, device: str) -> "torch.dtype | None":
     import torch
 
-    return None if settings.precision == "float32" else torch.bfloat16
+    from gpu_ops.stylegan2.precision import has_bfloat16_units
+
+    if settings.precision == "float32":
+        return None
+    if not has_bfloat16_units(device):
+        log.warning("EDITQ_PRECISION is bfloat16, for which this processor has no units: float32 is faster")
+        return None
+    return torch.bfloat16
 
 
 def _weights(model: Model) -> dict[str, ObjectRef]:

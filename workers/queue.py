@@ -12,6 +12,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import redis
 
@@ -19,13 +20,33 @@ from storage.breaker import CircuitBreaker
 from storage.meters import observed
 from storage.tracing import span
 
-Ring = Callable[[str, str], None]  # (queue, job id): fast, and never raises
+Ring = Callable[[str, str], None]  # (queue, hint): fast, and never raises
 
 TASK = "workers.tasks.work"
 TIMEOUT_S = 0.5
 LONG_S = 14 * 24 * 3600  # far above the longest job: the lease, not the broker, guards a job
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Hint:
+    """What a ring says beside its queue: what it was rung for, the model which that needs, and how many
+    workers passed it on that have not loaded it. Whoever hears it takes the best job there is, all the same."""
+
+    about: str
+    model: str = ""
+    passed: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.about} {self.model} {self.passed}" if self.model else self.about
+
+    @classmethod
+    def read(cls, text: str) -> "Hint":
+        about, *rest = text.split(" ")
+        if len(rest) == 2 and rest[1].isdecimal():
+            return cls(about, rest[0], int(rest[1]))
+        return cls(about)
 
 
 class Doorbell:
@@ -37,36 +58,37 @@ class Doorbell:
         self._timeout_s = timeout_s
         self._redis = redis.Redis.from_url(redis_url, retry=None, **sockets)
 
-    def ring(self, queue: str, job_id: str) -> None:
-        """Say that `queue` has work; `job_id` is a hint for whoever reads the log."""
+    def ring(self, queue: str, hint: str) -> None:
+        """Say that `queue` has work; `hint` as Hint writes it, or a few words for whoever reads the log."""
         if not self._breaker.allows():
             return
         began = time.monotonic()
         try:
             try:
-                self._send(queue, job_id)
+                self._send(queue, hint)
             except Exception:  # a connection that the broker closed long ago fails at once: dial again
                 if time.monotonic() - began > self._timeout_s / 2:
                     raise
-                self._send(queue, job_id)
+                self._send(queue, hint)
         except Exception as error:  # noqa: BLE001  redis's and the system's errors alike
             self._breaker.failed()
             log.warning("the doorbell of %s did not ring: %s", queue, error)
         else:
             self._breaker.succeeded()
 
-    def _send(self, queue: str, job_id: str) -> None:
+    def _send(self, queue: str, hint: str) -> None:
         with observed("broker", "ring"), span("ring", kind="producer", queue=queue):
-            self._redis.lpush(queue, message(queue, job_id))
+            self._redis.lpush(queue, message(queue, hint))
 
-    def heard(self, queue: str, timeout_s: float) -> bool:
-        """Whether a ring came within so long, which is this caller's then. Below TIMEOUT_S."""
+    def heard(self, queue: str, timeout_s: float) -> str | None:
+        """The hint of a ring that came within so long, which is this caller's then. Below TIMEOUT_S."""
         if not self._breaker.allows():
-            return False
+            return None
         try:
-            return self._redis.brpop([queue], timeout=timeout_s) is not None
+            found = self._redis.brpop([queue], timeout=timeout_s)
         except (redis.RedisError, OSError):
-            return False
+            return None
+        return None if found is None else hint_of(found[1])
 
     def waiting(self, queue: str) -> int | None:
         """How many messages wait for a worker; None when the broker does not answer."""
@@ -79,13 +101,21 @@ class Doorbell:
         return int(count)
 
 
-def message(queue: str, job_id: str) -> str:
+def hint_of(raw: bytes) -> str:
+    """Of a message as `message` writes it; of another one, nothing."""
+    try:
+        return str(json.loads(base64.b64decode(json.loads(raw)["body"]))[0][1])
+    except (ValueError, LookupError, TypeError):
+        return ""
+
+
+def message(queue: str, hint: str) -> str:
     """What Celery's own send_task puts into a queue: its protocol's version 2, in the envelope of kombu.
 
     Made here, since that takes a fifth of a submit (docs/decisions/0036-a-ring-is-one-push.md).
     """
     options = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
-    body = json.dumps([[queue, job_id], {}, options]).encode()
+    body = json.dumps([[queue, hint], {}, options]).encode()
     task_id = str(uuid.uuid4())
     unused = ("shadow", "eta", "expires", "group", "group_index", "parent_id", "ignore_result")
     headers: dict[str, object] = {
@@ -96,7 +126,7 @@ def message(queue: str, job_id: str) -> str:
         "root_id": task_id,
         "retries": 0,
         "timelimit": [None, None],
-        "argsrepr": repr((queue, job_id)),
+        "argsrepr": repr((queue, hint)),
         "kwargsrepr": "{}",
         "origin": f"{os.getpid()}@{socket.gethostname()}",
         "replaced_task_nesting": 0,

@@ -1,9 +1,10 @@
 """Where a training computes, and in what: in one way for all of them."""
 
 import argparse
-import functools
 
 import torch
+
+from gpu_ops.stylegan2.precision import has_bfloat16_units
 
 WIDE = 64
 """Pictures at a time on a GPU, where more at once cost hardly more time."""
@@ -16,16 +17,9 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 
 def low_precision(device: torch.device | str, *, asked: bool = True) -> torch.autocast:
-    """Within it, matrix products and convolutions are in bfloat16 if asked; on a CPU only where it has units
-    for that: without, a step takes ten times as long as in float32."""
+    """Within it, matrix products and convolutions are in bfloat16 if asked, and where that is faster."""
     kind = torch.device(device).type
-    return torch.autocast(kind, torch.bfloat16, enabled=asked and (kind != "cpu" or _cpu_has_bfloat16()))
-
-
-@functools.cache
-def _cpu_has_bfloat16() -> bool:
-    units = torch.cpu.get_capabilities()
-    return bool(units.get("amx_bf16") or units.get("avx512_bf16"))
+    return torch.autocast(kind, torch.bfloat16, enabled=asked and has_bfloat16_units(device))
 
 
 def at_once(device: torch.device | str, on_cpu: int) -> int:

@@ -19,6 +19,7 @@ from benchmarks.published import PublishedEdit
 from benchmarks.published_model import Aim, aim_at, published_model
 from gpu_ops.bundle import Bundle
 from gpu_ops.descent import Descent, Sloping
+from gpu_ops.stylegan2.precision import has_bfloat16_units
 
 LR = 0.02
 SHORT_PX = 64
@@ -81,6 +82,11 @@ def memory(size: int, lows: tuple[torch.dtype | None, ...] = (None,)) -> Iterato
         yield of_runs(name, [peak_gib("ours", low)], "GiB", [theirs])
 
 
+def dtypes(device: str) -> tuple[torch.dtype | None, ...]:
+    """float32, and bfloat16 where that is faster."""
+    return (None, torch.bfloat16) if has_bfloat16_units(device) else (None,)
+
+
 def named(low: torch.dtype | None) -> str:
     return "float32" if low is None else str(low).removeprefix("torch.")
 
@@ -120,9 +126,9 @@ def growth(
 def measured(*, short: bool) -> Iterator[Figure]:
     size, rounds = (SHORT_PX, 2) if short else (256, 3)
     sizes = (32, SHORT_PX, 128) if short else (64, 128, 256)
-    yield from growth(sizes, (2, 4), (0.02, 0.3, 0.9), rounds)
-    lows = (None, torch.bfloat16)
+    lows = dtypes("cpu")
     yield from against_published(size, rounds, lows)
+    yield from growth(sizes, (2, 4), (0.02, 0.3, 0.9), rounds)
     yield from memory(size, lows)
 
 

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.edit_step import own_steps
+from benchmarks.edit_step import dtypes, own_steps
 from benchmarks.measuring import Figure, in_turn, of_runs
 from benchmarks.published_model import aim_at, published_model
 
@@ -67,7 +67,7 @@ def peaks(dtype: torch.dtype, device: str = "cpu") -> tuple[float, float]:
 def measured(*, short: bool, device: str = "cpu", items: int = 1, size: int | None = None) -> list[Figure]:
     size = size or (64 if short else 256)
     figures = []
-    for low in (None, torch.bfloat16):
+    for low in dtypes(device):
         bundle = published_model(size, device)
         bundle.low_precision = low
         steps = own_steps(aim_at(bundle, items=items))

@@ -18,7 +18,7 @@ from celery import Celery
 from storage.memory import memory_stores
 from storage.settings import Settings
 from workers.housekeeping import Housekeeper
-from workers.queue import TASK, TIMEOUT_S, Doorbell
+from workers.queue import TASK, TIMEOUT_S, Doorbell, Hint
 
 Broker = tuple[str, subprocess.Popen[bytes]]
 
@@ -98,13 +98,16 @@ def read_message(raw: bytes) -> dict[str, Any]:
 def test_a_ring_is_heard_by_one_and_waited_for_no_longer_than_asked(broker: Broker) -> None:
     url, process = broker
     bell = Doorbell(url)
-    bell.ring("gpu", "job")
-    assert bell.heard("gpu", 0.1)
+    bell.ring("gpu", str(Hint("job", "cars", 1)))
+    assert Hint.read(bell.heard("gpu", 0.1) or "") == Hint("job", "cars", 1)
     began = time.monotonic()
-    assert not bell.heard("gpu", 0.1)
+    assert bell.heard("gpu", 0.1) is None
     assert 0.1 <= time.monotonic() - began < 2 * TIMEOUT_S
+    with redis.Redis.from_url(url) as client:
+        client.lpush("gpu", "[]", b"\xff", json.dumps({"body": "?"}))  # from whomever
+    assert [bell.heard("gpu", 0.1) for _ in range(4)] == ["", "", "", None]
     process.send_signal(signal.SIGSTOP)
-    assert not bell.heard("gpu", 0.1)
+    assert bell.heard("gpu", 0.1) is None
     process.send_signal(signal.SIGCONT)
 
 

@@ -23,7 +23,7 @@ from storage.records import Image, Job, Status, new_id
 from storage.settings import Settings
 from storage.specs import DEFAULT_OPTIONS, JobOptions
 from storage.stores import Stores, open_stores
-from workers.queue import Doorbell
+from workers.queue import Doorbell, Hint
 from workers.release import register_models
 
 WAIT_S = 100.0  # by far enough, also where many tests share two cores
@@ -128,7 +128,7 @@ class Plant:
         members = {"kind": kind, "model": "cars", **spec}
         job = self.stores.jobs.add("local", kind, members, options=options)
         if ring:
-            self.bell.ring(job.queue, job.id)
+            self.bell.ring(job.queue, str(Hint(job.id, members["model"])))
         return job
 
     def get(self, job: Job) -> Job:

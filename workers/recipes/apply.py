@@ -135,6 +135,8 @@ def _operate(task: ApplyTask, resume: State | None) -> Steps[list[Strip]]:
     course = Course(found + len(spec.points) * len(spec.sweep) * task.plan.most_steps, resume)
     codes = yield from find_codes(course, task.points, bundle)
     task.outputs.tensor(W_PLUS, torch.cat([codes[point].w_plus for point in spec.points]))
+    if task.plan.mode == "vector":  # what is to come is known
+        task.outputs.tensor(DELTA_W, torch.stack([_sums(task, codes[point].w_plus) for point in spec.points]))
     strips = []
     for row, point in enumerate(spec.points):
         code, applied = codes[point], []
@@ -143,6 +145,12 @@ def _operate(task: ApplyTask, resume: State | None) -> Steps[list[Strip]]:
             applied.append((yield from _apply(task, course, code, before, row, column)))
         strips.append(Strip(point, code, before(), applied))
     return strips
+
+
+def _sums(task: ApplyTask, w_plus: torch.Tensor) -> torch.Tensor:
+    """The vectors' sum at each factor of the sweep: [S, L, D]."""
+    sums = [task.change(column, w_plus) for column in range(len(task.spec.sweep))]
+    return torch.stack([torch.zeros_like(w_plus[0]) if each is None else each for each in sums])
 
 
 def _looked_at(task: ApplyTask, row: int, code: Inverted) -> Callable[[], View]:
@@ -201,8 +209,9 @@ def _save(attempt: Attempt, task: ApplyTask, strips: list[Strip]) -> Saved:
     outputs = task.outputs
     if len(strips) == 1 and strips[0].code.weights is not None:
         outputs.tensors(TUNED, strips[0].code.weights)
-    changes = [torch.cat([each.delta_w for each in strip.applied]) for strip in strips]  # [S, L, D] each
-    outputs.tensor(DELTA_W, torch.stack(changes))
+    if DELTA_W not in outputs:
+        changes = [torch.cat([each.delta_w for each in strip.applied]) for strip in strips]
+        outputs.tensor(DELTA_W, torch.stack(changes))  # [N, S, L, D]
     pictures = []
     for row, strip in enumerate(strips):
         _save_strip(outputs, task, strip, row)

@@ -7,6 +7,7 @@ from api_trial import Trial, picture, upload
 from flask.testing import FlaskClient
 
 from storage.records import Claim, Count, Job, ObjectRef
+from workers.queue import Hint
 
 SECRET = "whsec_" + "c2VjcmV0" * 5
 CHECKPOINT = ObjectRef("local/jobs/j/1/checkpoints/1", "a" * 64, 1, "application/octet-stream")
@@ -94,7 +95,7 @@ def test_an_ended_job_is_done_again_with_its_spec_and_options(client: FlaskClien
     assert new.finish_by is not None
     assert round(new.start_by - new.created_at, 2) == 60
     assert round(new.finish_by - new.created_at, 2) == 90.25
-    assert trial.rung[-1] == ("gpu", again["id"])
+    assert trial.rung[-1] == ("gpu", str(Hint(again["id"], "cars")))
     assert old.status == "failed"
 
 

@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 
 from storage.masks import encode_mask
 from storage.specs import Kind
+from workers.queue import Hint
 
 KINDS = ", ".join(sorted(get_args(Kind)))
 SAMPLE: dict[str, Any] = {"kind": "sample"}
@@ -23,7 +24,7 @@ def test_a_job_is_committed_then_rung_for(client: FlaskClient, trial: Trial) -> 
     assert answer.headers["Location"] == f"/v1/jobs/{job['id']}"
     assert answer.headers["Retry-After"] == "1"
     assert (job["status"], job["queue_position"], job["spec"]["truncation_psi"]) == ("queued", 0, 0.7)
-    assert trial.rung == [("gpu", job["id"])]
+    assert trial.rung == [("gpu", str(Hint(job["id"], "cars")))]
     assert trial.stores.jobs.get("local", job["id"]).spec == job["spec"]
 
 

@@ -4,9 +4,11 @@ import hashlib
 from pathlib import Path
 
 import pytest
+import torch
 from tiny_model import make_tiny_model
 from worker_trial import Trial
 
+from gpu_ops.stylegan2 import precision
 from storage.errors import InternalError, ModelUnavailable, ObjectCorrupt, OutOfMemory
 from storage.settings import Settings
 from workers.models import Models
@@ -46,7 +48,9 @@ def test_a_model_is_loaded_once_and_the_least_recently_used_goes(trial: Trial, t
     assert models.bundle(one) is first
     models.bundle(two)
     models.bundle(one)
+    assert models.loaded("two")
     models.bundle(three)  # two goes
+    assert [models.loaded(name) for name in ("one", "two", "three", "four")] == [True, False, True, False]
     assert models.bundle(one) is first
     assert len(models._loaded) == 2
     models.forgive(OutOfMemory("The device ran out of memory."))
@@ -55,6 +59,21 @@ def test_a_model_is_loaded_once_and_the_least_recently_used_goes(trial: Trial, t
     tight.bundle(one)
     tight.bundle(two)
     assert len(tight._loaded) == 1
+
+
+def test_bfloat16_is_taken_only_where_it_is_faster(
+    trial: Trial,
+    pretrained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (model,) = register_models(trial.stores, pretrained)
+    settings = Settings(data_dir=tmp_path, device="cpu", threads=1, precision="bfloat16")
+    for units, low in ((True, torch.bfloat16), (False, None)):
+        monkeypatch.setattr(precision, "_cpu_has_bfloat16", lambda units=units: units)
+        assert Models(trial.stores.objects, settings).bundle(model).low_precision is low
+        assert ("EDITQ_PRECISION" in caplog.text) is (low is None)
 
 
 def test_what_is_in_the_cache_is_checked_and_mended(trial: Trial, pretrained: Path, tmp_path: Path) -> None:
