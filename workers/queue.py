@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import redis
 
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Hint:
     """What a ring says beside its queue: what it was rung for, the model which that needs, and how many
-    workers passed it on that have not loaded it. Whoever hears it takes the best job there is, all the same."""
+    workers passed it on that have not loaded it. Who hears it takes the best job there is, all the same."""
 
     about: str
     model: str = ""
@@ -85,7 +86,7 @@ class Doorbell:
         if not self._breaker.allows():
             return None
         try:
-            found = self._redis.brpop([queue], timeout=timeout_s)
+            found: Any = self._redis.brpop([queue], timeout=timeout_s)
         except (redis.RedisError, OSError):
             return None
         return None if found is None else hint_of(found[1])

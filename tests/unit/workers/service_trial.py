@@ -10,13 +10,14 @@ from worker_trial import Trial
 
 from api.app import create_app
 from workers.bench import recipe_for
+from workers.queue import Hint
 
 
 @contextlib.contextmanager
 def serving(plant: Trial) -> Iterator[str]:
     """Its address."""
     rung: queue.Queue[str | None] = queue.Queue()
-    app = create_app(plant.settings, plant.stores, lambda _queue, job_id: rung.put(job_id))
+    app = create_app(plant.settings, plant.stores, lambda _queue, hint: rung.put(Hint.read(hint).about))
 
     def work() -> None:
         while (job_id := rung.get()) is not None:
