@@ -16,7 +16,7 @@ from workers.queue import Hint
 from workers.run import take
 
 STAY_S = 0.3
-PASS_S, MOST_PASSED = 0.03, 3  # a model takes far longer to load
+PASS_S, MOST_PASSED = 0.1, 3  # a model takes far longer to load
 LONGEST_S = 30.0  # then Celery's part of this worker takes over again
 log = logging.getLogger(__name__)
 
