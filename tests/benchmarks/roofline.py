@@ -21,7 +21,8 @@ from benchmarks.edit_step import dtypes, own_steps
 from benchmarks.measuring import Figure, in_turn, of_runs
 from benchmarks.published_model import aim_at, published_model
 
-PRODUCTS = ("mm", "addmm", "bmm", "baddbmm", "convolution", "convolution_backward", "_embedding_bag")
+BAGS = ("_embedding_bag", "_embedding_bag_forward_only")
+PRODUCTS = ("mm", "addmm", "bmm", "baddbmm", "convolution", "convolution_backward", *BAGS)
 
 
 class Moved(TorchDispatchMode):
