@@ -8,12 +8,11 @@ Prepared = tuple[torch.Tensor, torch.Tensor]
 
 
 class Frozen:
-    """Keeps what was made of a weight that needs no gradient, until the weight or the dtype is another."""
+    """Keeps what was made of a weight that needs no gradient, until the weight or the dtype is another.
+    Threads may ask at once: what is kept is replaced as a whole."""
 
     def __init__(self) -> None:
-        self._source: torch.Tensor | None = None
-        self._key: tuple[object, ...] = ()
-        self._made: Prepared | None = None
+        self._kept: tuple[tuple[object, ...], torch.Tensor, Prepared] | None = None  # key, source, made
 
     def of(
         self,
@@ -25,11 +24,12 @@ class Frozen:
         if weight.requires_grad or weight.is_inference():
             return make(weight, dtype)
         key = (weight.data_ptr(), weight._version, weight.dtype, weight.device, dtype)
-        if self._made is None or key != self._key:
+        kept = self._kept
+        if kept is None or key != kept[0]:
             with torch.no_grad():
                 # the source is held, so that no other tensor can come to lie where it was
-                self._source, self._key, self._made = weight.detach(), key, make(weight, dtype)
-        return self._made
+                kept = self._kept = key, weight.detach(), make(weight, dtype)
+        return kept[2]
 
     def __deepcopy__(self, memo: dict[int, object]) -> "Frozen":
         return Frozen()
