@@ -87,6 +87,19 @@ def most_held_bytes() -> int:
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
+def processor_time() -> tuple[int, ...]:
+    """Of all cores since the machine began, by what it went into, in ticks; empty where none are told of."""
+    told = Path("/proc/stat")
+    return tuple(map(int, told.read_text().splitlines()[0].split()[1:9])) if told.exists() else ()
+
+
+def share_stolen(since: tuple[int, ...]) -> float:
+    """The share of the time since then that these cores were ready to run, and the host let others run: a
+    virtual machine that is idle otherwise is not so to its clients."""
+    spent = [now - then for now, then in zip(processor_time(), since, strict=True)]
+    return spent[7] / max(1, sum(spent)) if spent else 0.0
+
+
 def machine() -> str:
     """Processor, cores, and how busy others kept them when the figure was taken."""
     name = platform.processor() or platform.machine()
