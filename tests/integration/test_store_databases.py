@@ -148,7 +148,7 @@ def test_connections_that_the_server_closed_are_replaced(migrated_postgres: Data
     job = jobs.add("local", "edit", {})
     other = Database(migrated_postgres.url.render_as_string(hide_password=False))
     kill = (
-        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"  # and wait so many ms until it is gone
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"  # and wait until it is gone
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
     with other.read() as killer:

@@ -21,7 +21,7 @@ from storage.vector_specs import ApplySpec
 from workers.bulk.codes import Code, Codes
 from workers.bulk.operation import Events, Files, Made, Stepped, fault_of, run_many
 from workers.bulk.pieces import Piece
-from workers.recipes.apply import Chosen
+from workers.recipes.apply_task import Chosen
 
 VERSION = 1
 """Counted up whenever the same item, model and settings would give another result than before."""

@@ -17,7 +17,7 @@ from workers.bulk.chunk import recipe_of
 from workers.bulk.codes import Codes, InvertMany
 from workers.bulk.editing import EditMany
 from workers.bulk.operation import Operation
-from workers.recipes.apply import plan_of, read_vector
+from workers.recipes.apply_task import plan_of, read_vector
 from workers.recipes.inputs import read_mask
 from workers.recipes.weighing import weights_of
 

@@ -2,27 +2,20 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 
 from gpu_ops.bundle import Bundle
 from gpu_ops.refine import View, look
+from workers.recipes.apply_task import BEFORE, ApplyTask, Place
 from workers.recipes.inversions import Inverted
 from workers.recipes.views import keep_view, known_view
-
-if TYPE_CHECKING:
-    from workers.recipes.apply import ApplyTask
 
 AT_ONCE = {"cpu": 1, "cuda": 8}
 """Codes in one pass. On a CPU, where it is hardly faster, one: so a job gives the same bits every time."""
 
-BEFORE = -1
-Place = tuple[int, int]
-"""(row, column) of a task's pictures: a point and a factor of its sweep, or BEFORE any vector."""
 
-
-def draw_together(tasks: "Sequence[ApplyTask]") -> None:
+def draw_together(tasks: Sequence[ApplyTask]) -> None:
     """Put into `views` of each task how its points look, before and with its vectors; not those of pictures
     that are still to be inverted, or have a generator of their own."""
     by_model: dict[str, list[ApplyTask]] = defaultdict(list)
@@ -34,7 +27,7 @@ def draw_together(tasks: "Sequence[ApplyTask]") -> None:
             _draw(same, width)
 
 
-def _draw(tasks: "Sequence[ApplyTask]", width: int) -> None:
+def _draw(tasks: Sequence[ApplyTask], width: int) -> None:
     wanted = [(task, place, code) for task in tasks for place, code in _codes(task)]
     for start in range(0, len(wanted), width):
         some = wanted[start : start + width]
@@ -52,7 +45,7 @@ def _looks(bundle: Bundle, codes: Sequence[torch.Tensor]) -> list[View]:
     return [View(all_of_them.pictures[row], all_of_them.masks[row]) for row in rows]
 
 
-def _codes(task: "ApplyTask") -> Iterator[tuple[Place, torch.Tensor]]:
+def _codes(task: ApplyTask) -> Iterator[tuple[Place, torch.Tensor]]:
     """What is to be drawn, as codes [1, L, D] on the model's device."""
     for row, point in enumerate(task.spec.points):
         given = task.points[point]
