@@ -25,7 +25,7 @@ up: install ## start the service on this machine and print its address; Ctrl-C s
 	@$(BIN)/python -m editq.cli up
 
 test: install ## all tests that take less than about ten seconds each
-	$(PYTEST) -n 2 --dist loadfile -m "not slow"
+	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-gpu: ## what only a GPU can prove, with a python3 that has torch for it, lpips and safetensors
 	PYTHONPATH=. $(or $(GPU_PYTHON),python3) -m pytest tests/gpu -q -p no:cacheprovider --confcutdir tests/gpu
