@@ -10,6 +10,7 @@ import threading
 
 import numpy as np
 import pytest
+from on_a_port import serving
 from PIL import Image
 from places import finish, until
 
@@ -47,12 +48,8 @@ def receiver():
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/hook", calls
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        yield f"http://127.0.0.1:{server.server_port}/hook", calls
 
 
 def editq(place, *arguments):

@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
+from on_a_port import POLL_S
+
 PART = re.compile(r"[?&]partNumber=(\d+)")
 HALF = 1 << 20  # so much of a part is read before its connection is reset
 
@@ -44,7 +46,9 @@ class BucketProxy:
 
         self._server = _Server((host, 0), Handler)
         self.endpoint = f"http://{host}:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, name="bucket", daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, args=(POLL_S,), name="bucket", daemon=True
+        ).start()
 
     def outage(self, away: bool = True) -> None:
         self._server.away = away

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from on_a_port import POLL_S
+
 SECRET = "whsec_" + base64.b64encode(b"a secret of the chaos tests only").decode()
 TOLERANCE_S = 300.0
 
@@ -48,7 +50,9 @@ class Receiver:
 
         self._server = _Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
-        threading.Thread(target=self._server.serve_forever, name="receiver", daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, args=(POLL_S,), name="receiver", daemon=True
+        ).start()
 
     def receive(self, headers: Any, body: bytes) -> int:
         fault = signature_fault(headers, body)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from on_a_port import serving
+
 SECRET = "whsec_ZWRpdHEgZWRpdHEgZWRpdHEgZWRpdHEgZWRpdHE="
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
@@ -82,15 +84,11 @@ def receiving(*answers: Answer, trust: ssl.SSLContext | None = None) -> Iterator
         server.socket = trust.wrap_socket(server.socket, server_side=True)
     scheme = "http" if trust is None else "https"
     server.receiver = Receiver(f"{scheme}://127.0.0.1:{server.server_port}", list(answers) or [says(204)])
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield server.receiver
-    finally:
-        server.receiver.closing.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(server):
+        try:
+            yield server.receiver
+        finally:
+            server.receiver.closing.set()
 
 
 def says(status: int, **headers: str) -> Answer:

@@ -5,13 +5,13 @@ import contextlib
 import dataclasses
 import http.server
 import json
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from on_a_port import serving
 
 from api.issuer import DISCOVERY
 
@@ -92,12 +92,8 @@ def issuing() -> Iterator[Issuer]:
     found = Issuer(
         address, {"rsa": {}, "ec": {}, "ed": {}}, {"issuer": address, "jwks_uri": f"{address}/keys"}
     )
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield found
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(server):
+        yield found
 
 
 def encoded(part: dict[str, Any] | bytes) -> str:

@@ -271,6 +271,7 @@ def test_waiting_has_an_end(client):
         client.wait(job["id"], timeout_s=0.1)
 
 
+@pytest.mark.thorough
 def test_who_waits_waits_on_while_the_service_is_away(app):
     inside, away = httpx.WSGITransport(app), []
 

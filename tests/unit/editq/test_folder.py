@@ -43,6 +43,7 @@ def test_one_that_is_starting_is_waited_for(folder):
             folder.running_address(wait_s=0.3)
 
 
+@pytest.mark.thorough
 def test_a_killed_run_does_not_block_the_next(folder, tmp_path):
     script = (
         "import os, sys\nfrom pathlib import Path\nfrom editq.folder import DataFolder\n"

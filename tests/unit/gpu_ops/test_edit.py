@@ -163,6 +163,7 @@ def test_the_prior_keeps_the_edit_short_and_can_be_left_out(
     assert lengths[0] > lengths[2]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("cut", [1, 4, 7])
 def test_a_cut_and_a_restart_change_no_bit(
     tiny: Bundle, w_plus: torch.Tensor, target: Picture, cut: int

@@ -79,6 +79,7 @@ def test_losses_fall_and_the_result_is_what_was_found(tiny: Bundle, pictures: Pi
     assert (preview().shape, preview().dtype) == ((3, 32, 32, 3), np.uint8)
 
 
+@pytest.mark.thorough
 def test_a_prior_is_a_documented_loss_and_keeps_codes_nearer_the_mean(encoded: Bundle) -> None:
     """Pictures that no code draws: noise."""
     noise = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
@@ -182,6 +183,7 @@ def test_an_encoder_that_is_not_there_is_refused(tiny: Bundle, pictures: Picture
         next(invert(tiny, pictures, start="encoder"))
 
 
+@pytest.mark.thorough
 def test_it_ends_once_the_loss_no_longer_improves(tiny: Bundle, pictures: Picture) -> None:
     """At a rate too small to improve anything by 1 %, after as many steps as were granted."""
     steps, ended = finish(invert(tiny, pictures, steps=50, lr=1e-6, patience=4))

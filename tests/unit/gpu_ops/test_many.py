@@ -186,6 +186,7 @@ def test_a_width_of_none_is_refused() -> None:
     assert run([], width=3) == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "error",
     [
@@ -222,6 +223,7 @@ def test_memory_that_runs_out_half_way_costs_no_step_either() -> None:
     assert [event.key for event in found if isinstance(event, Entered)] == [0, 1, 2, 3, 2, 3, 4]
 
 
+@pytest.mark.thorough
 def test_an_item_that_does_not_fit_alone_fails_and_the_others_go_on() -> None:
     items = bowls(5, 5, 5)
     huge = Bowl(items[0].target, stepping=exhausted)
@@ -234,6 +236,7 @@ def test_an_item_that_does_not_fit_alone_fails_and_the_others_go_on() -> None:
     assert ticks(events)[-1].width == 1
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("when", "times", "width"), [("preparing", 2, 1), ("finishing", 1, 2)])
 def test_memory_may_run_out_while_an_item_is_prepared_or_finished(when: str, times: int, width: int) -> None:
     """With others in flight it is tried again, with fewer of them; by itself it fails."""
@@ -255,6 +258,7 @@ def test_memory_may_run_out_while_an_item_is_prepared_or_finished(when: str, tim
         assert fails or ticks(events)[-1].width == width
 
 
+@pytest.mark.thorough
 def test_nothing_that_the_failed_step_held_stays() -> None:
     held: list[weakref.ref[torch.Tensor]] = []
 

@@ -2,12 +2,12 @@
 
 import errno
 import io
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from on_a_port import serving
 
 from storage.errors import StorageFull, StorageUnavailable
 from storage.s3 import S3Objects
@@ -38,12 +38,11 @@ def bucket() -> Iterator[Bucket]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        endpoint = f"http://127.0.0.1:{server.server_port}"
-        bucket = Bucket(S3Objects("b", endpoint=endpoint, path_style=True, access_key="a", secret_key="b"))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    bucket = Bucket(S3Objects("b", endpoint=endpoint, path_style=True, access_key="a", secret_key="b"))
+    with serving(server):
         yield bucket
-        server.shutdown()
 
 
 @pytest.mark.parametrize(
