@@ -42,8 +42,9 @@ class Bundle:
 
     Where it has no segmenter yet, an Unannotated stands for it: the model can sample and invert.
 
-    low_precision  what the steps of an edit compute in; None: float32, as pictures that are handed out
-                   always are
+    low_precision  what the steps of an edit compute in; None: float32, as pictures that are handed out are
+    half           whether `draw` of gpu_ops/refine.py computes in float16: its pictures are within two grey
+                   levels of float32's (bundled models)
     """
 
     generator: Generator
@@ -58,12 +59,18 @@ class Bundle:
     identity: Embedder | None = None
     encoder: Encoder | None = None
     low_precision: torch.dtype | None = None
+    half: bool = False
 
     def stepping(self) -> AbstractContextManager[None]:
         """For the forward pass of a step, never held over a yield: low precision, where the model has it."""
         low = self.low_precision
         context: AbstractContextManager[None] = torch.autocast(self.device.type, low, enabled=low is not None)
         return context
+
+    def for_applying(self) -> "Bundle":
+        """For vectors, applied by one forward pass: in float16 on a GPU where low precision was asked for. A
+        CPU has no units for it."""
+        return replace(self, half=self.low_precision is not None and self.device.type == "cuda")
 
     @torch.no_grad()
     def draw(self, w_plus: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -5,6 +5,7 @@ target. Departures: the prior on delta_w (docs/decisions/), and that a picture k
 where refining it made more of the rest change, not less.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,9 +47,14 @@ class Unmasked:
 
 @torch.no_grad()
 def draw(bundle: Bundle, w_plus: torch.Tensor) -> Unmasked:
-    """Draw codes [N, L, D], without their masks."""
-    output = bundle.generator.synthesise(w_plus)
-    return Unmasked(to_uint8(output.picture), bundle, output.features)
+    """Draw codes [N, L, D], without their masks; where the bundle says so in float16, whose largest number
+    is 65,504: what goes beyond is drawn again. Masks are found in float32 anyway."""
+    with torch.autocast(bundle.device.type, torch.float16) if bundle.half else nullcontext():
+        output = bundle.generator.synthesise(w_plus)
+    if bundle.half and not all(each.isfinite().all() for each in (output.picture, *output.features)):
+        output = bundle.generator.synthesise(w_plus)
+    features = [each.float() for each in output.features] if bundle.half else output.features
+    return Unmasked(to_uint8(output.picture), bundle, features)
 
 
 def look(bundle: Bundle, w_plus: torch.Tensor) -> View:

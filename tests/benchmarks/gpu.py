@@ -4,10 +4,11 @@
     PYTHONPATH=.:tests python -m benchmarks.gpu --device cpu      the same, small: to try it without a GPU
 
 Steps over the published form at N = 1 and per picture at N = 16, 30 steps at 1024 px (base 32768), applying a
-vector at 1024 px up to the PNG's bytes, the roofline at 256 px, and the most memory that each took; then the
-bundled model `cars`: an edit of 100 steps, N = 8 in one tensor step over 8 times N = 1. The most wanted come
-first, and every part is written as soon as it is known: what fails or does not fit in time or memory is
-named, not lost. Bulk over the bare operation needs the whole service: bulk.py, where that is installed.
+vector at 1024 px up to the PNG's bytes in float16 and float32, the roofline at 256 px, and the most memory
+that each took; then the bundled model `cars`: an edit of 100 steps, N = 8 in one tensor step over 8 times
+N = 1. The most wanted come first, and every part is written as soon as it is known: what fails or does not
+fit in time or memory is named, not lost. Bulk over the bare operation needs the whole service: bulk.py, where
+that is installed.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import itertools
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -27,7 +29,8 @@ from benchmarks.edit_step import against_published, finished, named, own_steps, 
 from benchmarks.measuring import Figure, in_turn, of_runs, written
 from benchmarks.published_model import aim_at, published_model
 from gpu_ops.bundle import load_bundle
-from gpu_ops.picture import to_uint8
+from gpu_ops.metrics import psnr_db
+from gpu_ops.refine import draw
 from storage.pictures import encode_png
 
 LONGEST_S = 300.0  # after this no part begins
@@ -75,16 +78,24 @@ def thirty(size: int, low: torch.dtype | None, device: str, steps: int) -> list[
 
 
 def applied(size: int, device: str) -> list[Figure]:
+    """In float16, over float32, and how far the one's picture is from the other's."""
     bundle = published_model(size, device)
-    w_plus = aim_at(bundle).w_plus
-
-    def draw() -> bytes:
-        with torch.no_grad():
-            return encode_png(to_uint8(bundle.generator.synthesise(w_plus + 0.1).picture)[0])
-
-    in_turn({"apply": draw}, 2)
+    w_plus = aim_at(bundle).w_plus + 0.1
+    half = replace(bundle, half=True)
+    ways = {
+        "half": lambda: encode_png(draw(half, w_plus).pictures[0]),
+        "full": lambda: encode_png(draw(bundle, w_plus).pictures[0]),
+    }
+    in_turn(ways, 2)
+    times = in_turn(ways, 5)
     name = f"apply {size} px, forward to PNG bytes"
-    return [of_runs(name, in_turn({"apply": draw}, 5)["apply"].wall, "s"), *peak(name, device)]
+    apart = psnr_db(draw(bundle, w_plus).pictures[0], draw(half, w_plus).pictures[0])
+    return [
+        of_runs(f"{name}, float16", times["half"].wall, "s", times["full"].wall),
+        of_runs(f"{name}, float32", times["full"].wall, "s"),
+        Figure(f"{name}, float16 against float32", apart, "dB"),
+        *peak(name, device),
+    ]
 
 
 def bundled(device: str, steps: int, items: int, kinds: tuple[str, ...]) -> list[Case]:

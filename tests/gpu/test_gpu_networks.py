@@ -1,5 +1,7 @@
 """The networks on a GPU give what float64 on the CPU gives, each within what its precision allows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from nearness import apart, finish, levels, unlike, usually_apart
 
 from gpu_ops.picture import to_tensor, to_uint8
 from gpu_ops.reading import Places
+from gpu_ops.refine import look
 from gpu_ops.sample import sample
 from gpu_ops.stylegan2.generator import Generator, GeneratorConfig
 from gpu_ops.uncertainty import uncertainty
@@ -45,6 +48,13 @@ def test_pictures_are_within_a_grey_level_of_the_cpu_s_and_masks_the_same(cars, 
     )
     assert levels(to_uint8(mine), to_uint8(theirs)) <= 1
     assert unlike(masks.cpu().numpy(), known.numpy()) <= 0.001
+
+
+def test_half_precision_is_within_two_grey_levels_and_masks_are_nearly_the_same(cars, plain, codes) -> None:
+    half = replace(cars, half=True)
+    mine, theirs = look(half, codes.float().to(cars.device)), look(plain, codes.float())
+    assert levels(mine.pictures, theirs.pictures) <= 2
+    assert unlike(mine.masks, theirs.masks) <= 0.002
 
 
 def test_a_seed_drawn_twice_is_the_same_bytes_and_the_cpu_s_picture(cars, plain) -> None:

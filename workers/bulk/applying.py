@@ -157,4 +157,5 @@ def source_of(codes: Codes, item: Mapping[str, Any], picture: Picture | None) ->
 
 def work_of(codes: Codes, plan: Plan) -> Applying | Drawing:
     """One forward pass for the vectors alone; else what may have to optimise."""
-    return Drawing(codes.bundle) if plan.mode == "vector" else Applying(codes.bundle, plan)
+    bundle = codes.bundle.for_applying()
+    return Drawing(bundle) if plan.mode == "vector" else Applying(bundle, plan)

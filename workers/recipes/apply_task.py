@@ -65,7 +65,7 @@ def load_task(attempt: Attempt) -> ApplyTask:
     assert isinstance(spec, ApplySpec)
     for name, point in zip(spec.fields, spec.points, strict=True):
         check_pasted(point, attempt.job.tenant_id, attempt.stores, f"{name}photo")
-    bundle = attempt.models.bundle(model)
+    bundle = attempt.models.bundle(model).for_applying()
     chosen = tuple(read_vector(attempt, use, model, index) for index, use in enumerate(spec.vectors))
     named = [each.vector.q_edit for each in chosen]
     names = [name for parts in named for name in parts] if all(named) else []

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,18 +10,22 @@ import torch
 from operation import finish
 
 from gpu_ops.apply import Applied, Plan, apply, choose
-from gpu_ops.bundle import Bundle
+from gpu_ops.bundle import Bundle, load_bundle
 from gpu_ops.edit import EditResult, edit
 from gpu_ops.learn import show
 from gpu_ops.metrics import psnr_db
 from gpu_ops.picture import Picture
 from gpu_ops.presets import weigh
 from gpu_ops.refine import look, refine, refine_weights
+from gpu_ops.sample import seeded_code
 from gpu_ops.score import outside_of
+from gpu_ops.stylegan2.synthesis import SynthesisOutput
 from gpu_ops.vectors import Use, combine
 
 Codes = Callable[..., torch.Tensor]
 WHEEL = (2, 3)
+
+PRETRAINED = Path(__file__).parents[3] / "gpu_ops" / "pretrained"
 
 
 @pytest.fixture(scope="module")
@@ -194,3 +199,39 @@ def test_stopped_it_keeps_the_best_so_far(tiny: Bundle, codes: Codes, learned: E
     plan = Plan(mode="refinement", refine_steps=50)
     seen, applied = finish(apply(tiny, codes(1, seed=12), learned.delta_w[0], WHEEL, plan), stop_at=2)
     assert len(seen) == applied.steps == 2
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", ["cars", "faces"])
+def test_in_half_precision_pictures_are_within_two_grey_levels_and_masks_alike(name: str) -> None:
+    bundle = load_bundle(PRETRAINED / name)
+    for seed in range(5):
+        w_plus = seeded_code(bundle, seed, 0.7)
+        mine, full = look(replace(bundle, half=True), w_plus), look(bundle, w_plus)
+        assert 0 < np.abs(mine.pictures.astype(int) - full.pictures).max() <= 2
+        assert (mine.masks != full.masks).mean() <= 0.002
+
+
+def test_vectors_are_applied_in_half_precision_on_a_gpu_where_it_is_asked_for(tiny: Bundle) -> None:
+    gpu, low = torch.device("cuda", 0), torch.bfloat16
+    assert replace(tiny, device=gpu, low_precision=low).for_applying().half
+    assert not replace(tiny, device=gpu).for_applying().half
+    assert not replace(tiny, low_precision=low).for_applying().half
+
+
+def test_what_half_precision_cannot_hold_is_drawn_again(
+    tiny: Bundle, first: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synthesise, half = tiny.generator.synthesise, []
+
+    def overflowing(w_plus: torch.Tensor) -> SynthesisOutput:
+        output = synthesise(w_plus)
+        half.append(torch.is_autocast_enabled("cpu"))
+        return replace(output, features=[each * 1e6 for each in output.features]) if half[-1] else output
+
+    monkeypatch.setattr(tiny.generator, "synthesise", overflowing)
+    mine = look(replace(tiny, half=True), first)
+    assert half == [True, False]
+    full = look(tiny, first)
+    assert mine.pictures.tobytes() == full.pictures.tobytes()
+    assert mine.masks.tobytes() == full.masks.tobytes()
