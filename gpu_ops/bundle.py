@@ -61,6 +61,11 @@ class Bundle:
     low_precision: torch.dtype | None = None
     half: bool = False
 
+    @property
+    def precision(self) -> str:
+        """What results say of it: float32, or what was asked for and holds here."""
+        return str(self.low_precision or torch.float32).removeprefix("torch.")
+
     def stepping(self) -> AbstractContextManager[None]:
         """For the forward pass of a step, never held over a yield: low precision, where the model has it."""
         low = self.low_precision

@@ -72,7 +72,8 @@ def test_bfloat16_is_taken_only_where_it_is_faster(
     settings = Settings(data_dir=tmp_path, device="cpu", threads=1, precision="bfloat16")
     for units, low in ((True, torch.bfloat16), (False, None)):
         monkeypatch.setattr(precision, "_cpu_has_bfloat16", lambda units=units: units)
-        assert Models(trial.stores.objects, settings).bundle(model).low_precision is low
+        bundle = Models(trial.stores.objects, settings).bundle(model)
+        assert (bundle.low_precision, bundle.precision) == (low, "bfloat16" if units else "float32")
         assert ("EDITQ_PRECISION" in caplog.text) is (low is None)
 
 

@@ -28,6 +28,7 @@ def test_sample(plant: Trial) -> None:
     assert (told["seed"], told["job_id"], told["attempt"]) == (8, job.id, 1)
     assert told["model_digest"] == job.result["model_digest"]
     assert job.result["perceptual_backbone"] == "random"
+    assert job.result["precision"] == "float32"
     single = work(plant, "sample", seed=8)
     assert pixels(output(plant, single, "picture_000.png")) == pixels(output(plant, job, "picture_001.png"))
 
