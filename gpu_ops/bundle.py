@@ -63,7 +63,7 @@ class Bundle:
 
     @property
     def precision(self) -> str:
-        """What results say of it: float32, or what was asked for and holds here."""
+        """What results of edits and vectors say of it: float32, or what was asked for and holds here."""
         return str(self.low_precision or torch.float32).removeprefix("torch.")
 
     def stepping(self) -> AbstractContextManager[None]:

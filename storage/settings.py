@@ -214,7 +214,7 @@ class Settings(BaseSettings):
         default="float32",
         description="What the steps of an edit compute in. bfloat16: faster for models larger than 64 px, "
         "where the processor has units for it (else float32). Pictures handed out are drawn in float32 "
-        "anyway, save for those of `apply` on a GPU: float16, two grey levels off at most.",
+        "anyway, save for those of `apply` on a GPU: float16 (bundled models: two grey levels off at most).",
     )
     perceptual_weights: str | None = Field(
         default=None,

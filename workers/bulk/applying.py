@@ -23,7 +23,7 @@ from workers.bulk.operation import Events, Files, Made, Stepped, fault_of, run_m
 from workers.bulk.pieces import Piece
 from workers.recipes.apply_task import Chosen
 
-VERSION = 1
+VERSION = 2
 """Counted up whenever the same item, model and settings would give another result than before."""
 MOST = 64
 Shown = View | Applied

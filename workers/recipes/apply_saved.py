@@ -49,7 +49,8 @@ def save(attempt: Attempt, task: ApplyTask, strips: list[Strip]) -> Saved:
         pictures.append(_told(task, strip, _paste(attempt, outputs, strip, row)))
     steps = inversion_steps({strip.point: strip.code for strip in strips}.values())
     steps += sum(each.steps for strip in strips for each in strip.applied)
-    facts = outputs.facts(task.bundle, steps=steps, **_figures(task), inputs=pictures)
+    told = {"precision": task.bundle.precision, **_figures(task)}
+    facts = outputs.facts(task.bundle, steps=steps, **told, inputs=pictures)
     outputs.json("provenance.json", outputs.provenance() | {"result": facts})
     return Saved(attempt.outputs, facts, _kept(attempt, task, strips))
 

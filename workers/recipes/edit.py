@@ -147,7 +147,7 @@ def _save(attempt: Attempt, task: EditTask, outcome: EditOutcome) -> Saved:
     if task.photograph is not None and task.spec.photo is not None:
         shown = _shown(task, outcome)
         figures |= save_pasted(outputs, PASTED, task.photograph, shown, task.spec.photo)
-    facts = outputs.facts(task.bundle, steps=edited.steps, **figures)
+    facts = outputs.facts(task.bundle, steps=edited.steps, precision=task.bundle.precision, **figures)
     outputs.json("provenance.json", outputs.provenance() | {"result": facts})
     search = task.start if isinstance(task.start, Search) else None
     return Saved(attempt.outputs, facts, kept_inversion(attempt, search, outcome.start))

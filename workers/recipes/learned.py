@@ -68,7 +68,7 @@ def save_learned(attempt: Attempt, task: LearnTask, outcome: LearnOutcome) -> Sa
     ]
     steps = inversion_steps(outcome.codes.values())
     steps += sum(each.metrics.get("steps", 0) for each in learned)
-    facts = outputs.facts(task.bundle, steps=steps, vectors=told)
+    facts = outputs.facts(task.bundle, steps=steps, precision=task.bundle.precision, vectors=told)
     outputs.json("provenance.json", outputs.provenance() | {"result": facts})
     return Saved(attempt.outputs, facts, Kept(tuple(kept), inversions=_inversions(attempt, task, first)))
 

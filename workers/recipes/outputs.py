@@ -72,7 +72,6 @@ class Outputs:
             "model": self._model.name,
             "model_digest": self._model.digest,
             "perceptual_backbone": bundle.perceptual.name,
-            "precision": bundle.precision,
             "code_version": code_version(),
             "steps": steps,
             **plain(figures),

@@ -240,6 +240,7 @@ def test_trying_again_has_an_end_and_is_not_for_what_is_wrong(app):
     assert len(wire.keys) == 1
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("code", ["too_busy", "too_many_requests"])
 def test_a_read_that_was_turned_away_is_asked_again_and_a_change_is_not(app, code):
     kind = {kind.code: kind for kind in walk()}[code]

@@ -176,6 +176,7 @@ def test_auto_goes_by_the_picture_at_hand(tiny: Bundle, codes: Codes, learned: E
     assert strong.figures["psnr_outside_vector_db"] < 29
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("mode", ["refinement", "optimisation"])
 def test_a_cut_and_a_restart_change_no_bit(
     tiny: Bundle, codes: Codes, learned: EditResult, mode: str

@@ -107,6 +107,7 @@ def test_no_network_changes(tiny: Bundle, pictures: Picture) -> None:
         assert all(parameter.grad is None for parameter in network.parameters())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("cut", [1, 5, 9])
 def test_a_cut_and_a_restart_change_no_bit(tiny: Bundle, pictures: Picture, cut: int) -> None:
     steps, whole = finish(invert(tiny, pictures[:2], steps=10))

@@ -175,6 +175,7 @@ def test_names_and_shapes_are_the_published_ones(config: GeneratorConfig) -> Non
     assert generator.num_ws == 10
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("resolution", "base", "channels"),
     [(64, 16384, 4608), (256, 16384, 4992), (256, 32768, 5888), (512, 32768, 6016), (1024, 32768, 6080)],
